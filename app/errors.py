@@ -1,0 +1,170 @@
+"""Kafka's error codes as classes of the four kinds; only the borders turn them into replies.
+
+Source: Apache Kafka `Errors.java` (codes and retriability), KIP of each where named.
+"""
+
+from streambus.errors import Corrupt, Fenced, Malformed, Rejected, StreamBusError, Unavailable
+
+__all__ = ["Corrupt", "Fenced", "Malformed", "Rejected", "StreamBusError", "Unavailable"]
+
+
+class OffsetOutOfRange(Rejected):
+    code = 1
+
+
+class CorruptMessage(Rejected):
+    code, retriable = 2, True
+
+
+class UnknownTopicOrPartition(Rejected):
+    code, retriable = 3, True
+
+
+class LeaderNotAvailable(Unavailable):
+    code = 5
+
+
+class NotLeader(Rejected):
+    code, retriable = 6, True
+
+
+class RequestTimedOut(Unavailable):
+    code = 7
+
+
+class MessageTooLarge(Rejected):
+    code = 10
+
+
+class CoordinatorNotAvailable(Unavailable):
+    code = 15
+
+
+class InvalidTopic(Rejected):
+    code = 17
+
+
+class NotEnoughReplicas(Unavailable):
+    code = 19
+
+
+class NotEnoughReplicasAfterAppend(Unavailable):
+    code = 20
+
+
+class InvalidRequiredAcks(Rejected):
+    code = 21
+
+
+class TopicAuthorizationFailed(Rejected):
+    code = 29
+
+
+class GroupAuthorizationFailed(Rejected):
+    code = 30
+
+
+class ClusterAuthorizationFailed(Rejected):
+    code = 31
+
+
+class InvalidTimestamp(Rejected):
+    code = 32
+
+
+class UnsupportedVersion(Rejected):
+    code = 35
+
+
+class TopicAlreadyExists(Rejected):
+    code = 36
+
+
+class InvalidPartitions(Rejected):
+    code = 37
+
+
+class InvalidReplicationFactor(Rejected):
+    code = 38
+
+
+class InvalidReplicaAssignment(Rejected):
+    code = 39
+
+
+class InvalidConfig(Rejected):
+    code = 40
+
+
+class InvalidRequest(Rejected):
+    code = 42
+
+
+class UnsupportedForMessageFormat(Rejected):
+    code = 43
+
+
+class PolicyViolation(Rejected):
+    code = 44
+
+
+class OutOfOrderSequence(Rejected):
+    code = 45
+
+
+class InvalidProducerEpoch(Rejected):
+    code = 47
+
+
+class InvalidTxnState(Rejected):
+    code = 48
+
+
+class TransactionalIdAuthorizationFailed(Rejected):
+    code = 53
+
+
+class StorageFailed(Unavailable):
+    """The log cannot take or give these bytes now (disk full, I/O error, quarantined): KAFKA_STORAGE_ERROR."""
+
+    code = 56
+
+
+class UnknownProducerId(Rejected):
+    code = 59
+
+
+class FetchSessionIdNotFound(Rejected):
+    code, retriable = 70, True
+
+
+class InvalidFetchSessionEpoch(Rejected):
+    code, retriable = 71, True
+
+
+class FencedLeaderEpoch(Fenced):
+    code, retriable = 74, True
+
+
+class UnknownLeaderEpoch(Unavailable):
+    code = 75
+
+
+class UnsupportedCompressionType(Rejected):
+    code = 76
+
+
+class InvalidRecord(Rejected):
+    code = 87
+
+
+class ThrottlingQuotaExceeded(Unavailable):
+    code = 89
+
+
+class UnknownTopicId(Rejected):
+    code, retriable = 100, True
+
+
+class InconsistentTopicId(Rejected):
+    code, retriable = 103, True
