@@ -125,7 +125,8 @@ class TransactionalIdAuthorizationFailed(Rejected):
 
 
 class StorageFailed(Unavailable):
-    """The log cannot take or give these bytes now (disk full, I/O error, quarantined): KAFKA_STORAGE_ERROR."""
+    """The log cannot take or give these bytes now (disk full, I/O error, quarantined):
+    KAFKA_STORAGE_ERROR."""
 
     code = 56
 

@@ -1,7 +1,8 @@
-"""Every bound in one place: what a queue, buffer, request or wait may grow to. Over it is a clear error.
+"""Every bound in one place: what a queue, buffer, request or wait may grow to. Over it is a clear
+error.
 
-Values are defaults; those that an operator may change are fields of `app.config.Limits` and start from here.
-Units are in the names.
+Values are defaults; those that an operator may change are fields of `app.config.Limits` and start
+from here. Units are in the names.
 """
 
 KIB = 1024

@@ -1,4 +1,5 @@
-"""The one door to clock, randomness, files, lanes and sockets (design.md section 8, `The world`)."""
+"""The one door to clock, randomness, files, lanes and sockets (design.md section 8, `The
+world`)."""
 
 from app.world.ports import (
     Buffer,

@@ -1,8 +1,11 @@
-"""The world as ports: clock, randomness, files, lanes, network. Everything outside the process comes through here.
+"""The world as ports: clock, randomness, files, lanes, network. Everything outside the process
+comes through here.
 
-Owns    the protocols that the real world (`app.world.real`) and the simulated one (`tests/sim`) both implement.
+Owns    the protocols that the real world (`app.world.real`) and the simulated one (`tests/sim`)
+        both implement.
 Never   does anything: shells receive a `World`, cores receive the values that a shell read from it.
-Trusts  that one process uses one world, that file calls are made on lanes, and callbacks run on the loop.
+Trusts  that one process uses one world, that file calls are made on lanes, and callbacks run on
+        the loop.
 
 Seams sit per group commit, job or connection, never per batch (design.md section 8).
 """
@@ -20,7 +23,8 @@ T = TypeVar("T")
 
 class Clock(Protocol):
     def now_ms(self) -> int:
-        """Wall clock, milliseconds since 1970 UTC. May jump either way: see core/hybrid_clock.py."""
+        """Wall clock, milliseconds since 1970 UTC. May jump either way: see
+        core/hybrid_clock.py."""
 
     def monotonic_ms(self) -> int:
         """Milliseconds that never go back, from an arbitrary start; for deadlines and durations."""
@@ -34,26 +38,30 @@ class Randomness(Protocol):
 
 
 class File(Protocol):
-    """One open file. Blocking: call it on a lane (`read_cached` and `fileno` alone are for the loop)."""
+    """One open file. Blocking: call it on a lane (`read_cached` and `fileno` alone are for the
+    loop)."""
 
     path: str
 
     def read(self, position: int, length: int) -> bytes:
-        """Up to `length` bytes at `position`; shorter only at the end of the file. Raises OSError."""
+        """Up to `length` bytes at `position`; shorter only at the end of the file. Raises
+        OSError."""
 
     def read_cached(self, position: int, length: int) -> bytes | None:
-        """The same bytes if the page cache holds them all, None if reading would block (RWF_NOWAIT)."""
+        """The same bytes if the page cache holds them all, None if reading would block
+        (RWF_NOWAIT)."""
 
     def write(self, buffers: Sequence[Buffer], position: int, *, durable: bool) -> None:
-        """Write all buffers one after another at `position`; with `durable`, return after they and the
-        file's size are on stable storage (one GIL-free call: RWF_DSYNC, or F_FULLFSYNC on macOS).
-        Raises OSError; how much was written is then unknown."""
+        """Write all buffers one after another at `position`; with `durable`, return after they and
+        the file's size are on stable storage (one GIL-free call: RWF_DSYNC, or F_FULLFSYNC on
+        macOS). Raises OSError; how much was written is then unknown."""
 
     def sync(self) -> None:
         """Everything written so far reaches stable storage (fdatasync; F_FULLFSYNC on macOS)."""
 
     def resize(self, length: int, *, allocate: bool = False) -> None:
-        """Cut or extend to `length`; with `allocate` reserve the blocks too (ENOSPC now, not later)."""
+        """Cut or extend to `length`; with `allocate` reserve the blocks too (ENOSPC now, not
+        later)."""
 
     def size(self) -> int: ...
 
@@ -64,10 +72,12 @@ class File(Protocol):
 
 
 class Files(Protocol):
-    """Names in directories. Paths are absolute or relative to the process, '/'-separated. Blocking."""
+    """Names in directories. Paths are absolute or relative to the process, '/'-separated.
+    Blocking."""
 
     def open(self, path: str, *, create: bool = False, writable: bool = True) -> File:
-        """Open an existing file, or with `create` make it if missing. FileNotFoundError otherwise."""
+        """Open an existing file, or with `create` make it if missing. FileNotFoundError
+        otherwise."""
 
     def list(self, directory: str) -> list[str]:
         """Sorted names in `directory`; empty if it does not exist."""
@@ -87,8 +97,8 @@ class Files(Protocol):
         Raises BlockingIOError if another broker holds it."""
 
     def database(self, path: str) -> sqlite3.Connection:
-        """SQLite at `path` (WAL mode, synchronous=NORMAL, autocommit off: `isolation_level=None` and
-        explicit BEGIN). Usable only on the lane that opened it."""
+        """SQLite at `path` (WAL mode, synchronous=NORMAL, autocommit off: `isolation_level=None`
+        and explicit BEGIN). Usable only on the lane that opened it."""
 
 
 class Lane(Protocol):
@@ -106,7 +116,8 @@ class Lane(Protocol):
 
 @dataclass(slots=True)
 class FileRange:
-    """Bytes of a file by reference: what a read gives where a copy would cost more than `sendfile`."""
+    """Bytes of a file by reference: what a read gives where a copy would cost more than
+    `sendfile`."""
 
     file: File
     position: int
@@ -130,16 +141,18 @@ class Receiver(Protocol):
 
 
 class Channel(Protocol):
-    """One connected byte stream, seen from our end. Never blocks; order of `send` is order on the wire."""
+    """One connected byte stream, seen from our end. Never blocks; order of `send` is order on the
+    wire."""
 
     peer: str
     is_full: bool
     """More than OUTBOUND_BYTES_MAX of copied bytes wait for the peer: stop producing answers."""
 
     def send(self, parts: Sequence[bytes | FileRange]) -> None:
-        """Queue parts. Bytes go at once where the socket takes them; file ranges by `os.sendfile` in turns
-        of SEND_TURN_BYTES, ranges that may not be cached first warmed on the `reader` lane; over TLS and
-        in the simulation they are read and sent as bytes. The same bytes arrive whichever way."""
+        """Queue parts. Bytes go at once where the socket takes them; file ranges by `os.sendfile`
+        in turns of SEND_TURN_BYTES, ranges that may not be cached first warmed on the `reader`
+        lane; over TLS and in the simulation they are read and sent as bytes. The same bytes arrive
+        whichever way."""
 
     def pause_reading(self) -> None: ...
 
@@ -161,7 +174,11 @@ class Listening(Protocol):
 
 class Network(Protocol):
     async def listen(
-        self, host: str, port: int, accept: Callable[[], Receiver], tls: ssl.SSLContext | None = None
+        self,
+        host: str,
+        port: int,
+        accept: Callable[[], Receiver],
+        tls: ssl.SSLContext | None = None,
     ) -> Listening:
         """Accept connections (port 0: any free one); OSError if the address cannot be bound."""
 
@@ -171,8 +188,8 @@ class Network(Protocol):
 
 
 class World(Protocol):
-    """All ports together. `lane(name)` gives the same lane each time; `wal`, `roll`, `raft` are serial,
-    `reader` runs READER_THREADS jobs at once."""
+    """All ports together. `lane(name)` gives the same lane each time; `wal`, `roll`, `raft` are
+    serial, `reader` runs READER_THREADS jobs at once."""
 
     clock: Clock
     randomness: Randomness

@@ -1,0 +1,57 @@
+"""Events are logs, metrics and marks: one constant name, noun.past-verb, with data as fields.
+
+Owns    the event logger `streambus` and its two renderings, human and JSON lines.
+Never   holds broker state: two brokers in one process tell themselves apart by their fields.
+
+    events.emit("segment.sealed", segment=7, bytes=67_108_864)
+"""
+
+import json
+import logging
+import sys
+from typing import Any, TextIO
+
+LOGGER = logging.getLogger("streambus")
+DEBUG, INFO, WARNING, ERROR = logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR
+
+
+def emit(event: str, level: int = INFO, **fields: Any) -> None:
+    """Say that `event` happened. Cheap where its level is off; never raises for a field's type."""
+    if LOGGER.isEnabledFor(level):
+        LOGGER.log(level, event, extra={"event": event, "fields": fields})
+
+
+def configure(rendering: str = "human", level: str = "info", stream: TextIO | None = None) -> None:
+    """Send events to `stream` (stderr if None) as `human` or `json` lines. For the process's entry
+    point."""
+    output = logging.StreamHandler(stream or sys.stderr)
+    output.setFormatter(_Json() if rendering == "json" else _Human())
+    LOGGER.handlers[:] = [output]
+    LOGGER.setLevel(level.upper())
+    LOGGER.propagate = False
+
+
+class _Human(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        fields = getattr(record, "fields", {})
+        words = " ".join(f"{name}={_plain(value)}" for name, value in fields.items())
+        clock = self.formatTime(record, "%H:%M:%S")
+        return f"{clock} {record.levelname.lower():7} {record.getMessage()}  {words}".rstrip()
+
+
+class _Json(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "at_ms": int(record.created * 1000),
+            "level": record.levelname.lower(),
+            "event": record.getMessage(),
+            **getattr(record, "fields", {}),
+        }
+        return json.dumps(line, default=_plain, ensure_ascii=False)
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, bytes):
+        return value.hex()
+    text = str(value)
+    return text if text and not any(c in text for c in ' "\n\r\t') else json.dumps(text)
