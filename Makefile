@@ -1,0 +1,84 @@
+# Two commands do all the set-up on a fresh machine: `make run` and `make test`.
+SHELL := bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv pip install --quiet --python $(BIN)/python
+PYTEST := $(BIN)/python -m pytest
+WORKERS ?= 2
+
+.PHONY: run test lint format bench fuzz crash clean lock debian
+
+run: $(VENV)/.server
+	$(BIN)/streambus dev
+
+# Everything that CI runs.
+test: $(VENV)/.dev debian lint
+	$(PYTEST) -q -n $(WORKERS) --dist loadfile
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy streambus app
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+# Broker CPU per request and per GB, so that no change slows the hot path unseen.
+bench: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.hot_path
+
+# A million inputs for each door; `make fuzz SEED=7 INPUTS=100000` for another run.
+INPUTS ?= 1000000
+SEED ?= 1
+fuzz: $(VENV)/.dev
+	$(BIN)/python -m tests.fuzz.records $(INPUTS) $(SEED)
+	$(BIN)/python -m tests.fuzz.frames $(INPUTS) $(SEED)
+	$(BIN)/python -m tests.fuzz.wal $(INPUTS) $(SEED)
+
+# 300 kills with -9 over all profiles (30 of them run in `make test`).
+ROUNDS ?= 300
+crash: $(VENV)/.dev
+	CRASH_ROUNDS=$(ROUNDS) $(PYTEST) -q tests/crash --timeout 3600
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -f streambus/protocol/_kernel*.so streambus/protocol/_kernel.c
+
+# Versions and hashes of everything that is installed; no index addresses.
+lock: $(VENV)/.uv
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-annotate --no-header pyproject.toml requirements/build.in \
+	  --extra server -o requirements/server.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-annotate --no-header pyproject.toml requirements/build.in \
+	  --extra server --extra dev -c requirements/server.txt -o requirements/dev.txt
+
+# The virtual environment, with Debian's python3-venv where Python lacks it.
+$(VENV)/.uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "StreamBus needs Python 3.11 or newer; say which: make PYTHON=python3.12 run"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { apt-get update -qq; apt-get install -y -qq python3-venv; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --require-hashes -r requirements/uv.txt
+	touch $@
+
+$(VENV)/.server: $(VENV)/.uv requirements/server.txt pyproject.toml setup.py
+	$(UV) --require-hashes -r requirements/server.txt
+	$(UV) --no-deps --no-build-isolation -e .
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.server requirements/dev.txt
+	$(UV) --require-hashes -r requirements/dev.txt
+	touch $@
+
+# Programs that tests drive and pip cannot install. Without root or Debian the tests that need
+# them are skipped, and say so.
+debian:
+	@if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+	  command -v kcat >/dev/null && command -v strace >/dev/null && command -v cc >/dev/null || \
+	    { apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+	      kcat strace gcc libc6-dev >/dev/null; }; \
+	else echo "not root on Debian: tests that need kcat, strace or a C compiler may be skipped"; fi

@@ -1,0 +1,1 @@
+"""Speed, measured: nothing asserts a time; a machine's figures stand beside its medians."""
