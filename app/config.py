@@ -135,6 +135,24 @@ def override(config: BrokerConfig, **changes: Any) -> BrokerConfig:
     return changed
 
 
+def override_groups(
+    config: BrokerConfig,
+    log: str | None = None,
+    sync: str | None = None,
+    segment_bytes: int | None = None,
+) -> BrokerConfig:
+    """`override` for the settings inside groups that have a command-line flag."""
+    if log is not None and log not in ("human", "json"):
+        raise InvalidConfig(f"log: must be human or json, not {log!r}")
+    wal = {"sync": sync, "segment_bytes": segment_bytes}
+    given = {name: value for name, value in wal.items() if value is not None}
+    return override(
+        config,
+        wal=msgspec.structs.replace(config.wal, **given),
+        log=msgspec.structs.replace(config.log, **({"rendering": log} if log else {})),
+    )
+
+
 def check(config: BrokerConfig) -> None:
     """Refuse what cannot work, in the words of someone who has to mend it."""
     if config.broker_id < 0:

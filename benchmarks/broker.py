@@ -26,30 +26,50 @@ class BrokerProcess:
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
 
+    def launch(self) -> None:
+        """Start the process and return at once."""
+        flags = ["--listen", self.address, "--data", str(self.data), *self.flags]
+        program = Path(sys.executable).with_name("streambus")
+        with (self.data.parent / f"{self.data.name}.log").open("ab") as log:
+            self.process = subprocess.Popen([program, "dev", *flags], stdout=log, stderr=log)
+
     def start(self) -> float:
         """Start and wait for the first answered ApiVersions; returns seconds from process start."""
-        flags = ["--listen", f"127.0.0.1:{self.port}", "--data", str(self.data), *self.flags]
-        program = Path(sys.executable).with_name("streambus")
         began = time.perf_counter()
-        log = (self.data.parent / f"{self.data.name}.log").open("ab")
-        self.process = subprocess.Popen([program, "dev", *flags], stdout=log, stderr=log)
+        self.launch()
+        assert self.process is not None
         while time.perf_counter() < began + 30:
             if self.process.poll() is not None:
-                raise RuntimeError(f"the broker ended: see {log.name}")
+                raise RuntimeError(f"the broker ended:\n{self.log()}")
             if answers(self.port):
                 return time.perf_counter() - began
             time.sleep(0.005)
-        raise RuntimeError("the broker did not answer within 30 s")
+        raise RuntimeError(f"the broker did not answer within 30 s:\n{self.log()}")
 
     @property
     def pid(self) -> int:
         assert self.process is not None
         return self.process.pid
 
-    def stop(self) -> None:
-        if self.process is not None:
-            self.process.terminate()
-            self.process.wait(30)
+    def stop(self) -> int:
+        """SIGTERM; returns the exit status."""
+        assert self.process is not None
+        self.process.terminate()
+        return self.process.wait(30)
+
+    def kill(self) -> None:
+        """SIGKILL, as a power cut is to the process."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait(30)
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def log(self) -> str:
+        """What the broker said so far, over all its starts."""
+        return (self.data.parent / f"{self.data.name}.log").read_text()
 
     def cpu_seconds(self) -> float:
         """User and system time of the process and of all that it started."""

@@ -42,9 +42,7 @@ def sources(*folders: str) -> list[Source]:
 
 def words(identifier: str) -> list[str]:
     """`FetchSessionCache` and `fetch_session_cache` alike as lower-case words."""
-    return [
-        word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", identifier)
-    ]
+    return [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", identifier)]
 
 
 def functions(tree: ast.Module) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:

@@ -10,7 +10,20 @@ from tests.tidy.source import ALL, PRODUCT, ROOT, Source, dotted, functions, sou
 FILE_LINES_MAX, FUNCTION_LINES_MAX, LINE_MAX = 600, 70, 100
 
 VAGUE = set(
-    "manager helper helpers util utils common base info data service processor handler".split()
+    [
+        "manager",
+        "helper",
+        "helpers",
+        "util",
+        "utils",
+        "common",
+        "base",
+        "info",
+        "data",
+        "service",
+        "processor",
+        "handler",
+    ]
 )
 
 # A call, and the only places where it may stand: everything else goes through the world.
