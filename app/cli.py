@@ -4,9 +4,12 @@
 Imports of the broker stand inside the commands, so that `streambus produce` never pays for them.
 """
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from app.main import Started
 
 Listen = Annotated[
     str | None, typer.Option("--listen", help="host:port to listen on (127.0.0.1:9092)")
@@ -66,7 +69,25 @@ def _start(
             chosen, data=data, listeners=(listen,) if listen else None, advertised=None
         )
         chosen = settings.override_groups(chosen, log=log, sync=sync, segment_bytes=segment_bytes)
-        run(chosen, hints=hints)
+        run(chosen, _greet if hints else _say_nothing)
     except StreamBusError as error:
         typer.echo(f"streambus: {error}", err=True)
         raise typer.Exit(1) from error
+
+
+def _greet(broker: "Started") -> None:
+    address = ":".join(map(str, broker.addresses[0]))
+    server = "" if address == "127.0.0.1:9092" else f" --server {address}"
+    typer.echo(
+        f"""StreamBus is ready for Kafka clients at {address}. In another terminal:
+
+  streambus produce greetings{server} <<< hello
+  streambus consume greetings{server} --from beginning
+  kcat -b {address} -C -t greetings -e
+
+Ctrl-C stops it; everything acknowledged is kept."""
+    )
+
+
+def _say_nothing(broker: "Started") -> None:
+    """`serve` speaks in events only."""

@@ -1,0 +1,1 @@
+"""The Manifest: the pure machine that folds facts into what exists."""

@@ -1,0 +1,225 @@
+"""Facts: what happened to the cluster, in past tense; the only way the manifest changes.
+
+Owns    the kinds of fact, their stable numbers, and the bytes of the envelope around each.
+Never   decides whether a fact may happen (decide.py) or what it does (manifest.py).
+Trusts  that bytes to decode passed a CRC (raft/journal.py): what does not parse is newer or rotten.
+
+docs/manifest-format.md describes the bytes; tests/golden keeps one of each.
+"""
+
+import json
+import struct
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from app.errors import Corrupt, UpgradeNeeded
+from app.model import BrokerId, ControllerTerm, Incarnation, ProducerId, TopicId
+
+FEATURE_LEVEL = 1
+"""The newest level that this code reads. Facts and migrations of level n may be used once
+FeatureRaised(n) is applied; code that cannot read n refuses to start."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterFormed:
+    """The first fact of every manifest."""
+
+    cluster_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureRaised:
+    """From here on, facts of this level may follow."""
+
+    level: int
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerRegistered:
+    """A broker started. It leads on, but in a new epoch of every partition that it leads."""
+
+    broker_id: BrokerId
+    incarnation: Incarnation
+    host: str
+    port: int
+    rack: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TopicCreated:
+    """`replicas` has one row per partition: its brokers, the first leader first."""
+
+    topic_id: TopicId
+    name: str
+    replicas: tuple[tuple[BrokerId, ...], ...]
+    configs: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TopicDeleted:
+    topic_id: TopicId
+
+
+@dataclass(frozen=True, slots=True)
+class ProducerIdsReserved:
+    """Ids `start <= x < end` are that broker's; handed out or not, nobody gets them again."""
+
+    start: ProducerId
+    end: ProducerId
+    broker_id: BrokerId
+
+
+Fact = (
+    ClusterFormed
+    | FeatureRaised
+    | BrokerRegistered
+    | TopicCreated
+    | TopicDeleted
+    | ProducerIdsReserved
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What all facts of one proposal share: who decided them, under which id, and when."""
+
+    term: ControllerTerm
+    proposal: bytes  # 16 bytes
+    at_ms: int  # strictly growing from one proposal to the next
+
+
+Payload = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How one kind of fact is written: its stable numbers and its payload."""
+
+    number: int
+    version: int
+    level: int  # the feature level that allows it
+    kind: type[Any]
+    save: Callable[[Any], Payload]
+    load: Callable[[Payload], Fact]
+
+
+def _save_topic(fact: TopicCreated) -> Payload:
+    # Neighbours with equal replicas share a row: one broker's topic is one row, however wide.
+    runs = [[len(list(run)), list(row)] for row, run in groupby(fact.replicas)]
+    return {
+        "topic_id": fact.topic_id.hex(),
+        "name": fact.name,
+        "replicas": runs,
+        "configs": dict(fact.configs),
+    }
+
+
+def _load_topic(payload: Payload) -> TopicCreated:
+    rows: list[tuple[BrokerId, ...]] = []
+    for count, row in payload["replicas"]:
+        rows.extend([tuple(row)] * count)
+    return TopicCreated(
+        TopicId(bytes.fromhex(payload["topic_id"])),
+        payload["name"],
+        tuple(rows),
+        tuple(sorted(payload["configs"].items())),
+    )
+
+
+# Every persisted kind of fact. A number is never used again; a changed payload is a new version
+# with a row of its own, and the old row stays readable. Written by the controller alone.
+FORMS: tuple[Form, ...] = (
+    Form(
+        1, 1, 1, ClusterFormed, lambda f: {"cluster_id": f.cluster_id}, lambda p: ClusterFormed(**p)
+    ),
+    Form(2, 1, 1, FeatureRaised, lambda f: {"level": f.level}, lambda p: FeatureRaised(**p)),
+    Form(
+        3,
+        1,
+        1,
+        BrokerRegistered,
+        lambda f: {
+            "broker_id": f.broker_id,
+            "incarnation": f.incarnation,
+            "host": f.host,
+            "port": f.port,
+            "rack": f.rack,
+        },
+        lambda p: BrokerRegistered(**p),
+    ),
+    Form(4, 1, 1, TopicCreated, _save_topic, _load_topic),
+    Form(
+        5,
+        1,
+        1,
+        TopicDeleted,
+        lambda f: {"topic_id": f.topic_id.hex()},
+        lambda p: TopicDeleted(TopicId(bytes.fromhex(p["topic_id"]))),
+    ),
+    Form(
+        6,
+        1,
+        1,
+        ProducerIdsReserved,
+        lambda f: {"start": f.start, "end": f.end, "broker_id": f.broker_id},
+        lambda p: ProducerIdsReserved(**p),
+    ),
+)
+
+_TO_READ: Mapping[tuple[int, int], Form] = {(form.number, form.version): form for form in FORMS}
+_TO_WRITE: Mapping[type[Any], Form] = {form.kind: form for form in FORMS}
+
+ENVELOPE = struct.Struct("<HHIQ16sq")
+"""type, version, payload bytes, controller term, proposal, at_ms; then the payload: JSON with
+sorted keys and no spaces, in UTF-8."""
+
+
+def encode(facts: Iterable[Fact], stamp: Stamp) -> bytes:
+    """The facts of one proposal, one envelope after another."""
+    assert len(stamp.proposal) == 16, stamp
+    pieces: list[bytes] = []
+    for fact in facts:
+        form = _TO_WRITE[type(fact)]
+        text = json.dumps(
+            form.save(fact), sort_keys=True, separators=(",", ":"), ensure_ascii=False
+        ).encode()
+        pieces.append(
+            ENVELOPE.pack(
+                form.number, form.version, len(text), stamp.term, stamp.proposal, stamp.at_ms
+            )
+        )
+        pieces.append(text)
+    return b"".join(pieces)
+
+
+def encoded_bytes(fact: Fact) -> int:
+    """How much room the fact takes in a proposal."""
+    return len(encode((fact,), Stamp(ControllerTerm(0), bytes(16), 0)))
+
+
+def decode(encoded: bytes) -> Iterator[tuple[Fact, Stamp]]:
+    """The facts with their stamps. UpgradeNeeded for a kind that this code does not know."""
+    position = 0
+    while position < len(encoded):
+        if len(encoded) - position < ENVELOPE.size:
+            raise Corrupt(f"a fact's envelope is cut short at byte {position}")
+        number, version, length, term, proposal, at_ms = ENVELOPE.unpack_from(encoded, position)
+        position += ENVELOPE.size
+        form = _TO_READ.get((number, version))
+        if form is None:
+            raise UpgradeNeeded(
+                f"the manifest has a fact of type {number} version {version}, which this version "
+                "of StreamBus does not know: upgrade StreamBus"
+            )
+        if len(encoded) - position < length:
+            raise Corrupt(f"the payload of a {form.kind.__name__} is cut short at byte {position}")
+        try:
+            fact = form.load(json.loads(encoded[position : position + length]))
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise Corrupt(
+                f"the payload of a {form.kind.__name__} does not parse: {error}"
+            ) from error
+        yield fact, Stamp(ControllerTerm(term), proposal, at_ms)
+        position += length

@@ -1,0 +1,259 @@
+"""The Manifest machine: which topics, brokers and producer ids exist, folded from facts.
+
+Owns    the cluster's id and level, its brokers, topics with their partitions, and the next
+        producer id that was never given to anyone.
+Never   decides (decide.py), dates or deduplicates (entries.py), or touches SQLite.
+Trusts  that facts come in log order and were decided on the state before them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+
+from app.core import topic_config
+from app.core.manifest.facts import (
+    FEATURE_LEVEL,
+    BrokerRegistered,
+    ClusterFormed,
+    Fact,
+    FeatureRaised,
+    ProducerIdsReserved,
+    TopicCreated,
+    TopicDeleted,
+)
+from app.core.manifest.image import Broker, Image, PartitionState, Topic
+from app.core.topic_names import collision_key
+from app.errors import UpgradeNeeded
+from app.model import BrokerId, LeaderEpoch, ProducerId, TopicId
+
+LEVEL_NAME = "streambus.level"
+
+
+@dataclass(slots=True)
+class Saved:
+    """The state as plain rows in a fixed order: what SQLite keeps (app/migrations)."""
+
+    cluster_id: str = ""
+    level: int = 0
+    next_producer_id: int = 0
+    brokers: list[tuple[int, int, str, int, str | None]] = field(default_factory=list)
+    """(broker id, incarnation, host, port, rack) by broker id."""
+    topics: list[tuple[bytes, str]] = field(default_factory=list)
+    """(topic id, name) by topic id."""
+    configs: list[tuple[bytes, str, str]] = field(default_factory=list)
+    """(topic id, name, value) by topic id and name."""
+    partitions: list[tuple[bytes, int, int, int, str, str]] = field(default_factory=list)
+    """(topic id, partition, leader, leader epoch, replicas, isr) by topic id and partition; the
+    last two as broker ids joined by commas."""
+
+
+class Manifest:
+    """`apply` is the only way in; `image` the way out for readers, `save` for SQLite."""
+
+    def __init__(self) -> None:
+        self.cluster_id = ""
+        self.level = 0
+        self.next_producer_id = ProducerId(0)
+        self.brokers: dict[BrokerId, Broker] = {}
+        self.topics: dict[TopicId, Topic] = {}
+        self.by_name: dict[str, Topic] = {}
+        self.collisions: dict[str, str] = {}
+        """Collision key to the one topic that has it."""
+        self._topics_are_lent = False
+        self._brokers_are_lent = False
+        self._has_changed = False
+
+    # Applying
+
+    def apply(self, fact: Fact) -> None:
+        match fact:
+            case ClusterFormed(cluster_id):
+                assert not self.cluster_id, (self.cluster_id, cluster_id)
+                self.cluster_id = cluster_id
+                self._has_changed = True
+            case FeatureRaised(level):
+                self._raise_level(level)
+            case BrokerRegistered():
+                self._register(fact)
+            case TopicCreated():
+                self._create(fact)
+            case TopicDeleted(topic_id):
+                self._own_topics()
+                topic = self.topics.pop(topic_id)
+                del self.by_name[topic.name]
+                del self.collisions[collision_key(topic.name)]
+            case ProducerIdsReserved(start, end):
+                assert self.next_producer_id == start < end, (self.next_producer_id, fact)
+                self.next_producer_id = end
+
+    def _raise_level(self, level: int) -> None:
+        assert level > self.level, (level, self.level)
+        if level > FEATURE_LEVEL:
+            raise UpgradeNeeded(
+                f"the cluster was raised to level {level}, and this version of StreamBus reads up "
+                f"to {FEATURE_LEVEL}: upgrade StreamBus"
+            )
+        self.level = level
+        self._has_changed = True
+
+    def _register(self, fact: BrokerRegistered) -> None:
+        self._own_brokers()
+        known = self.brokers.get(fact.broker_id)
+        assert known is None or known.incarnation < fact.incarnation, (known, fact)
+        self.brokers[fact.broker_id] = Broker(
+            fact.broker_id, fact.host, fact.port, fact.rack, fact.incarnation
+        )
+        # Nothing of the former incarnation may be taken for its own: every partition that the
+        # broker leads enters a new epoch, by this one fact.
+        if known is not None and self.topics:
+            self._own_topics()
+            for topic in list(self.topics.values()):
+                self._bump(topic, fact.broker_id)
+
+    def _bump(self, topic: Topic, leader: BrokerId) -> None:
+        if all(state.leader != leader for state in topic.partitions):
+            return
+        bumped = replace(
+            topic,
+            partitions=tuple(
+                replace(state, leader_epoch=LeaderEpoch(state.leader_epoch + 1))
+                if state.leader == leader
+                else state
+                for state in topic.partitions
+            ),
+        )
+        self.topics[topic.topic_id] = self.by_name[topic.name] = bumped
+
+    def _create(self, fact: TopicCreated) -> None:
+        assert fact.topic_id not in self.topics, fact
+        assert fact.name not in self.by_name, fact
+        self._add(
+            fact.topic_id,
+            fact.name,
+            dict(fact.configs),
+            tuple(PartitionState(row[0], LeaderEpoch(0), row, row) for row in fact.replicas),
+        )
+
+    def _add(
+        self,
+        topic_id: TopicId,
+        name: str,
+        configs: Mapping[str, str],
+        partitions: tuple[PartitionState, ...],
+    ) -> None:
+        self._own_topics()
+        topic = Topic(
+            name, topic_id, MappingProxyType(configs), topic_config.policy(configs), partitions
+        )
+        self.topics[topic_id] = self.by_name[name] = topic
+        self.collisions[collision_key(name)] = name
+
+    # Images: a map that an image shows is never changed, it is copied before the next change.
+
+    def image(self, previous: Image, index: int, controller_id: BrokerId) -> Image:
+        """The picture now. Costs nothing in proportion to what exists."""
+        if not self._has_changed and controller_id == previous.controller_id:
+            return replace(previous, index=index)
+        self._has_changed = False
+        self._topics_are_lent = self._brokers_are_lent = True
+        return Image(
+            index,
+            previous.generation + 1,
+            self.cluster_id,
+            controller_id,
+            MappingProxyType({LEVEL_NAME: self.level}),
+            MappingProxyType(self.brokers),
+            MappingProxyType(self.by_name),
+            MappingProxyType(self.topics),
+        )
+
+    def _own_topics(self) -> None:
+        self._has_changed = True
+        if self._topics_are_lent:
+            self.topics, self.by_name = dict(self.topics), dict(self.by_name)
+            self._topics_are_lent = False
+
+    def _own_brokers(self) -> None:
+        self._has_changed = True
+        if self._brokers_are_lent:
+            self.brokers = dict(self.brokers)
+            self._brokers_are_lent = False
+
+    # Saving and loading
+
+    def save(self) -> Saved:
+        topics = sorted(self.topics.values(), key=lambda topic: topic.topic_id)
+        return Saved(
+            self.cluster_id,
+            self.level,
+            self.next_producer_id,
+            [
+                (broker.id, broker.incarnation, broker.host, broker.port, broker.rack)
+                for _, broker in sorted(self.brokers.items())
+            ],
+            [(topic.topic_id, topic.name) for topic in topics],
+            [
+                (topic.topic_id, name, value)
+                for topic in topics
+                for name, value in sorted(topic.configs.items())
+            ],
+            [
+                (
+                    topic.topic_id,
+                    number,
+                    state.leader,
+                    state.leader_epoch,
+                    join_ids(state.replicas),
+                    join_ids(state.isr),
+                )
+                for topic in topics
+                for number, state in enumerate(topic.partitions)
+            ],
+        )
+
+    @classmethod
+    def load(cls, saved: Saved) -> "Manifest":
+        """The machine whose `save` gave these rows. ValueError if none could have."""
+        manifest = cls()
+        if saved.level:
+            manifest._raise_level(saved.level)
+        manifest.cluster_id = saved.cluster_id
+        manifest.next_producer_id = ProducerId(saved.next_producer_id)
+        for broker_id, incarnation, host, port, rack in saved.brokers:
+            manifest._register(BrokerRegistered(broker_id, incarnation, host, port, rack))  # type: ignore[arg-type]
+        configs: dict[bytes, dict[str, str]] = {}
+        for topic_id, name, value in saved.configs:
+            configs.setdefault(topic_id, {})[name] = value
+        partitions: dict[bytes, list[PartitionState]] = {}
+        for topic_id, number, leader, epoch, replicas, isr in saved.partitions:
+            states = partitions.setdefault(topic_id, [])
+            if number != len(states):
+                raise ValueError(f"partition {number} of topic {topic_id.hex()} is out of order")
+            states.append(
+                PartitionState(
+                    BrokerId(leader), LeaderEpoch(epoch), split_ids(replicas), split_ids(isr)
+                )
+            )
+        for topic_id, name in saved.topics:
+            if topic_id not in partitions:
+                raise ValueError(f"topic {name} has no partitions")
+            manifest._add(
+                TopicId(topic_id),
+                name,
+                configs.get(topic_id, {}),
+                tuple(partitions[topic_id]),
+            )
+        return manifest
+
+    def __eq__(self, other: object) -> bool:
+        return self.save() == other.save() if isinstance(other, Manifest) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def join_ids(ids: tuple[BrokerId, ...]) -> str:
+    return ",".join(map(str, ids))
+
+
+def split_ids(text: str) -> tuple[BrokerId, ...]:
+    return tuple(BrokerId(int(item)) for item in text.split(",")) if text else ()

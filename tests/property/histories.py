@@ -1,0 +1,79 @@
+"""Random histories of the manifest: facts as a controller would decide them."""
+
+from collections.abc import Callable
+from random import Random
+
+from app.core.manifest.decide import (
+    ControllerDefaults,
+    NewTopic,
+    decide_create,
+    decide_delete,
+    decide_register,
+    decide_reserve_producer_ids,
+)
+from app.core.manifest.entries import Entry, split
+from app.core.manifest.facts import Fact, Stamp, TopicCreated
+from app.core.manifest.manifest import Manifest
+from app.model import BrokerId, ControllerTerm, TopicId
+
+NAMES = ["a", "b", "c", "a.b", "a_b", "orders"]
+CONFIGS = [{}, {"retention.ms": "5"}, {"cleanup.policy": "compact", "segment.ms": "9"}]
+
+
+def decide_something(random: Random, manifest: Manifest) -> list[Fact]:
+    choice = random.randrange(10)
+    if choice == 0 or not manifest.brokers:
+        rack = random.choice([None, "r"])
+        return decide_register(
+            manifest, BrokerId(random.randrange(3)), "host", random.randrange(1, 99), rack, "id"
+        )
+    if choice == 1:
+        return [decide_reserve_producer_ids(manifest, random.choice(list(manifest.brokers)))]
+    if choice < 5 and manifest.topics:
+        topics = sorted(manifest.topics)
+        decided = decide_delete(manifest, random.sample(topics, random.randint(1, len(topics))))
+        return [one[1] for one in decided if isinstance(one, tuple)]
+    asked = [
+        NewTopic(
+            name,
+            random.choice([1, 1, 3, 2_000]),
+            random.randint(1, len(manifest.brokers)),
+            configs=random.choice(CONFIGS),
+        )
+        for name in random.sample(NAMES, random.randint(1, 3))
+    ]
+    new_id: Callable[[], TopicId] = lambda: TopicId(random.randbytes(16))  # noqa: E731
+    answers = decide_create(manifest, asked, ControllerDefaults(), new_id)
+    return [answer for answer in answers if isinstance(answer, TopicCreated)]
+
+
+def random_entries(seed: int, length: int) -> tuple[list[Entry], Manifest]:
+    """A log with repeats, stale copies and parts in it, and the machine that only saw the facts."""
+    random = Random(seed)
+    manifest = Manifest()
+    entries: list[Entry] = []
+    old: list[tuple[bytes, bytes]] = []
+    term, at_ms = 1, 1_000
+
+    def append(proposed: tuple[bytes, bytes]) -> None:
+        entries.append(Entry(len(entries) + 1, ControllerTerm(term), *proposed))
+
+    while len(entries) < length:
+        if random.random() < 0.1:
+            term += 1
+        if old and random.random() < 0.3:
+            append(random.choice(old))  # a late copy
+        facts = decide_something(random, manifest)
+        if not facts:
+            continue
+        at_ms += random.randint(1, 5)
+        stamp = Stamp(ControllerTerm(term), random.randbytes(12) + bytes(4), at_ms)
+        proposed = split(facts, stamp)
+        for part in proposed:
+            append(part)
+            if random.random() < 0.1:
+                append(part)
+        old += proposed
+        for fact in facts:
+            manifest.apply(fact)
+    return entries, manifest

@@ -1,0 +1,213 @@
+"""Decisions: what may happen to topics, brokers and producer ids, and how a refusal reads."""
+
+from collections.abc import Callable, Iterator, Mapping
+from itertools import count
+
+import pytest
+
+from app.core.manifest import decide
+from app.core.manifest.decide import ControllerDefaults, NewTopic
+from app.core.manifest.facts import (
+    BrokerRegistered,
+    ClusterFormed,
+    FeatureRaised,
+    ProducerIdsReserved,
+    TopicCreated,
+)
+from app.core.manifest.manifest import Manifest
+from app.errors import (
+    InvalidConfig,
+    InvalidPartitions,
+    InvalidReplicaAssignment,
+    InvalidReplicationFactor,
+    InvalidRequest,
+    InvalidTopic,
+    PolicyViolation,
+    Rejected,
+    TopicAlreadyExists,
+    UnknownTopicId,
+    UnknownTopicOrPartition,
+)
+from app.model import BrokerId, Incarnation, ProducerId, TopicId
+
+ONE = BrokerId(1)
+
+
+def ids() -> Callable[[], TopicId]:
+    numbers = count(100)
+    return lambda: TopicId(next(numbers).to_bytes(16, "big"))
+
+
+def cluster(brokers: int = 1, topics: Mapping[str, int] | None = None) -> Manifest:
+    manifest = Manifest()
+    for broker in range(1, brokers + 1):
+        for fact in decide.decide_register(manifest, BrokerId(broker), "host", 9092, None, "c"):
+            manifest.apply(fact)
+    for name, partitions in (topics or {}).items():
+        (fact,) = decide.decide_create(
+            manifest, [NewTopic(name, partitions)], ControllerDefaults(), ids_after(manifest)
+        )
+        assert isinstance(fact, TopicCreated), fact
+        manifest.apply(fact)
+    return manifest
+
+
+def ids_after(manifest: Manifest) -> Callable[[], TopicId]:
+    start = len(manifest.topics) + 2
+    return lambda: TopicId(start.to_bytes(16, "big"))
+
+
+def create(
+    manifest: Manifest, *topics: NewTopic, defaults: ControllerDefaults | None = None
+) -> list[TopicCreated | Rejected]:
+    return decide.decide_create(manifest, topics, defaults or ControllerDefaults(), ids())
+
+
+def created(manifest: Manifest, topic: NewTopic) -> TopicCreated:
+    (answer,) = create(manifest, topic)
+    assert isinstance(answer, TopicCreated), answer
+    return answer
+
+
+def refused(manifest: Manifest, topic: NewTopic) -> Rejected:
+    (answer,) = create(manifest, topic)
+    assert isinstance(answer, Rejected), answer
+    return answer
+
+
+def test_the_first_broker_forms_the_cluster_and_later_ones_only_register() -> None:
+    manifest = Manifest()
+    facts = decide.decide_register(manifest, ONE, "host", 9092, "r", "cluster")
+    registered = BrokerRegistered(ONE, Incarnation(1), "host", 9092, "r")
+    assert facts == [ClusterFormed("cluster"), FeatureRaised(1), registered]
+    for fact in facts:
+        manifest.apply(fact)
+    assert decide.decide_register(manifest, ONE, "host", 9093, "r", "other") == [
+        BrokerRegistered(ONE, Incarnation(2), "host", 9093, "r")
+    ]
+
+
+def test_deciding_changes_nothing() -> None:
+    manifest = cluster(topics={"a": 1})
+    before = manifest.save()
+    create(manifest, NewTopic("b"), NewTopic("a"))
+    decide.decide_delete(manifest, ["a"])
+    decide.decide_reserve_producer_ids(manifest, ONE)
+    assert manifest.save() == before
+
+
+def test_numbers_that_are_not_given_come_from_the_defaults() -> None:
+    defaults = ControllerDefaults(num_partitions=4, replication_factor=2)
+    (fact,) = create(cluster(brokers=3), NewTopic("a"), defaults=defaults)
+    assert isinstance(fact, TopicCreated)
+    assert len(fact.replicas) == 4
+    assert all(len(row) == 2 for row in fact.replicas)
+
+
+@pytest.mark.parametrize(
+    ("topic", "error", "why"),
+    [
+        (NewTopic("no/slash"), InvalidTopic, "character"),
+        (NewTopic(""), InvalidTopic, "empty"),
+        (NewTopic("a"), TopicAlreadyExists, "already exists"),
+        (NewTopic("x_y"), InvalidTopic, r"collides.*x\.y"),
+        (NewTopic("b", partitions=0), InvalidPartitions, "non-positive"),
+        (NewTopic("b", partitions=-2), InvalidPartitions, "non-positive"),
+        (NewTopic("b", partitions=100_001), InvalidPartitions, "at most"),
+        (NewTopic("b", replication_factor=0), InvalidReplicationFactor, "non-positive"),
+        (NewTopic("b", replication_factor=-2), InvalidReplicationFactor, "non-positive"),
+        (NewTopic("b", replication_factor=4), InvalidReplicationFactor, "only 3"),
+        (NewTopic("b", configs={"nope": "1"}), InvalidConfig, "nope"),
+        (NewTopic("b", configs={"retention.ms": "x"}), InvalidConfig, "LONG"),
+        (NewTopic("b", configs={"retention.ms": None}), InvalidConfig, "Null"),
+        (NewTopic("b", 1, assignments={0: [1]}), InvalidRequest, "number of partitions"),
+        (NewTopic("b", -1, 1, {0: [1]}), InvalidRequest, "replication factor"),
+        (NewTopic("b", assignments={1: [1]}), InvalidReplicaAssignment, "consecutive"),
+        (NewTopic("b", assignments={0: [1], 2: [1]}), InvalidReplicaAssignment, "consecutive"),
+        (NewTopic("b", assignments={0: []}), InvalidReplicaAssignment, "empty"),
+        (NewTopic("b", assignments={0: [1, 1]}), InvalidReplicaAssignment, "more than once"),
+        (NewTopic("b", assignments={0: [9]}), InvalidReplicaAssignment, "no such broker"),
+        (NewTopic("b", assignments={0: [1], 1: [1, 2]}), InvalidReplicaAssignment, "different"),
+    ],
+)
+def test_a_topic_that_may_not_be_is_refused_with_the_reason(
+    topic: NewTopic, error: type[Rejected], why: str
+) -> None:
+    answer = refused(cluster(brokers=3, topics={"a": 1, "x.y": 1}), topic)
+    assert type(answer) is error
+    with pytest.raises(error, match=why):
+        raise answer
+
+
+def test_a_manual_assignment_is_kept_as_given() -> None:
+    fact = created(cluster(brokers=3), NewTopic("b", assignments={1: [2, 3], 0: [3, 1]}))
+    assert fact.replicas == ((3, 1), (2, 3))
+
+
+def test_configs_are_kept_sorted() -> None:
+    fact = created(cluster(), NewTopic("b", configs={"segment.ms": "5", "retention.ms": "6"}))
+    assert fact.configs == (("retention.ms", "6"), ("segment.ms", "5"))
+
+
+def test_topics_of_one_request_see_each_other() -> None:
+    answers = create(
+        cluster(), NewTopic("a"), NewTopic("b"), NewTopic("b"), NewTopic("x.y"), NewTopic("x_y")
+    )
+    assert [type(answer) for answer in answers] == [
+        TopicCreated,
+        InvalidRequest,
+        InvalidRequest,
+        TopicCreated,
+        InvalidTopic,
+    ]
+
+
+def test_leaders_of_new_topics_are_spread() -> None:
+    answers = create(cluster(brokers=3), *(NewTopic(f"t{n}") for n in range(6)))
+    leaders = [answer.replicas[0][0] for answer in answers if isinstance(answer, TopicCreated)]
+    assert sorted(leaders) == [1, 1, 2, 2, 3, 3]
+
+
+def test_ids_that_kafka_reserves_and_those_in_use_are_drawn_again() -> None:
+    manifest = cluster(topics={"a": 1})
+    taken = next(iter(manifest.topics))
+    dash = b"\xf8" + bytes(15)  # '+' in base64, '-' in its URL-safe form
+    free = b"\x01" * 16
+    drawn: Iterator[bytes] = iter([bytes(16), bytes(15) + b"\x01", taken, dash, free])
+    (fact,) = decide.decide_create(
+        manifest, [NewTopic("b")], ControllerDefaults(), lambda: TopicId(next(drawn))
+    )
+    assert isinstance(fact, TopicCreated)
+    assert fact.topic_id == free
+
+
+def test_the_number_of_topics_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decide, "TOPICS_MAX", 2)
+    answers = create(cluster(topics={"a": 1}), NewTopic("b"), NewTopic("c"))
+    assert [type(answer) for answer in answers] == [TopicCreated, PolicyViolation]
+
+
+def test_topics_are_deleted_by_name_or_by_id_and_once() -> None:
+    manifest = cluster(topics={"a": 1, "b": 1})
+    b = manifest.by_name["b"].topic_id
+    answers = decide.decide_delete(manifest, ["a", b, "a", "nope", TopicId(b"?" * 16)])
+    assert [
+        answer[0].name if isinstance(answer, tuple) else type(answer) for answer in answers
+    ] == [
+        "a",
+        "b",
+        UnknownTopicOrPartition,
+        UnknownTopicOrPartition,
+        UnknownTopicId,
+    ]
+
+
+def test_producer_ids_are_reserved_in_blocks_until_there_are_none() -> None:
+    manifest = cluster()
+    fact = decide.decide_reserve_producer_ids(manifest, ONE)
+    assert fact == ProducerIdsReserved(ProducerId(0), ProducerId(1000), ONE)
+    manifest.apply(fact)
+    assert decide.decide_reserve_producer_ids(manifest, ONE).start == 1000
+    manifest.next_producer_id = ProducerId(2**63 - 500)
+    with pytest.raises(PolicyViolation):
+        decide.decide_reserve_producer_ids(manifest, ONE)
