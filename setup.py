@@ -1,8 +1,24 @@
-"""Builds the optional record kernel; without a compiler the plain Python twin serves (slower, same results)."""
+"""Builds the optional record kernel; without a compiler the plain Python twin serves.
 
-from Cython.Build import cythonize
+The kernel gives the same results many times faster. Its absence must not stop an installation: the
+extensions are optional, and so is Cython itself where the build is not isolated.
+"""
+
 from setuptools import Extension, setup
 
-kernel = Extension("streambus.protocol._kernel", ["streambus/protocol/_kernel.py"], optional=True)
+try:
+    from Cython.Build import cythonize
+except ImportError:
+    extensions = []
+else:
+    extensions = cythonize(
+        [
+            Extension(
+                f"streambus.protocol.{name}", [f"streambus/protocol/{name}.pyx"], optional=True
+            )
+            for name in ("_kernel_decode", "_kernel_encode")
+        ],
+        build_dir="build/cython",
+    )
 
-setup(ext_modules=cythonize([kernel], language_level=3))
+setup(ext_modules=extensions)

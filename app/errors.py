@@ -169,3 +169,13 @@ class UnknownTopicId(Rejected):
 
 class InconsistentTopicId(Rejected):
     code, retriable = 103, True
+
+
+class UpgradeNeeded(Fenced):
+    """What is on disk, or in the log, was written by a newer StreamBus: stop, and say so."""
+
+
+class FetchSessionTopicIdError(Rejected):
+    """A session that began with topic names goes on with ids, or the other way round."""
+
+    code, retriable = 106, True

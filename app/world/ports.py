@@ -145,8 +145,10 @@ class Channel(Protocol):
     wire."""
 
     peer: str
-    is_full: bool
-    """More than OUTBOUND_BYTES_MAX of copied bytes wait for the peer: stop producing answers."""
+
+    @property
+    def is_full(self) -> bool:
+        """More than OUTBOUND_BYTES_MAX of copied bytes wait for the peer: produce no more."""
 
     def send(self, parts: Sequence[bytes | FileRange]) -> None:
         """Queue parts. Bytes go at once where the socket takes them; file ranges by `os.sendfile`

@@ -17,7 +17,12 @@ from app.core.manifest.manifest import Manifest
 from app.model import BrokerId, ControllerTerm, TopicId
 
 NAMES = ["a", "b", "c", "a.b", "a_b", "orders"]
-CONFIGS = [{}, {"retention.ms": "5"}, {"cleanup.policy": "compact", "segment.ms": "9"}]
+ENTRY_BYTES_MAX = 300  # small, so that many proposals need parts
+CONFIGS: list[dict[str, str | None]] = [
+    {},
+    {"retention.ms": "5"},
+    {"cleanup.policy": "compact", "segment.ms": "9"},
+]
 
 
 def decide_something(random: Random, manifest: Manifest) -> list[Fact]:
@@ -36,7 +41,7 @@ def decide_something(random: Random, manifest: Manifest) -> list[Fact]:
     asked = [
         NewTopic(
             name,
-            random.choice([1, 1, 3, 2_000]),
+            random.choice([1, 1, 3, 40]),
             random.randint(1, len(manifest.brokers)),
             configs=random.choice(CONFIGS),
         )
@@ -53,6 +58,7 @@ def random_entries(seed: int, length: int) -> tuple[list[Entry], Manifest]:
     manifest = Manifest()
     entries: list[Entry] = []
     old: list[tuple[bytes, bytes]] = []
+    abandoned: list[tuple[bytes, bytes]] = []
     term, at_ms = 1, 1_000
 
     def append(proposed: tuple[bytes, bytes]) -> None:
@@ -68,12 +74,16 @@ def random_entries(seed: int, length: int) -> tuple[list[Entry], Manifest]:
             continue
         at_ms += random.randint(1, 5)
         stamp = Stamp(ControllerTerm(term), random.randbytes(12) + bytes(4), at_ms)
-        proposed = split(facts, stamp)
+        proposed = split(facts, stamp, ENTRY_BYTES_MAX)
+        if entries and random.random() < 0.15:
+            abandoned = proposed  # its copies arrive after something newer was taken
+            continue
         for part in proposed:
             append(part)
             if random.random() < 0.1:
                 append(part)
-        old += proposed
+        old += proposed + abandoned
+        abandoned = []
         for fact in facts:
             manifest.apply(fact)
     return entries, manifest

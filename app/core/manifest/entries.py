@@ -54,13 +54,15 @@ class Applied:
     facts: tuple[Fact, ...] = ()
 
 
-def split(facts: Iterable[Fact], stamp: Stamp) -> list[tuple[bytes, bytes]]:
+def split(
+    facts: Iterable[Fact], stamp: Stamp, entry_bytes_max: int = FACT_BYTES_MAX
+) -> list[tuple[bytes, bytes]]:
     """(proposal, payload) of each entry that the facts need: one, unless they are too large."""
     assert stamp.proposal[12:] == bytes(4), stamp
     encoded = encode(facts, stamp)
-    if _FORM.size + len(encoded) <= FACT_BYTES_MAX:
+    if _FORM.size + len(encoded) <= entry_bytes_max:
         return [(stamp.proposal, _FORM.pack(WHOLE) + encoded)]
-    room = FACT_BYTES_MAX - _PART.size
+    room = entry_bytes_max - _PART.size
     count = -(-len(encoded) // room)
     if count > PROPOSAL_PARTS_MAX:
         raise PolicyViolation(

@@ -44,11 +44,12 @@ def cluster(brokers: int = 1, topics: Mapping[str, int] | None = None) -> Manife
         for fact in decide.decide_register(manifest, BrokerId(broker), "host", 9092, None, "c"):
             manifest.apply(fact)
     for name, partitions in (topics or {}).items():
-        (fact,) = decide.decide_create(
-            manifest, [NewTopic(name, partitions)], ControllerDefaults(), ids_after(manifest)
+        new_id = ids_after(manifest)
+        (topic,) = decide.decide_create(
+            manifest, [NewTopic(name, partitions)], ControllerDefaults(), new_id
         )
-        assert isinstance(fact, TopicCreated), fact
-        manifest.apply(fact)
+        assert isinstance(topic, TopicCreated), topic
+        manifest.apply(topic)
     return manifest
 
 

@@ -1,0 +1,576 @@
+"""One client's connection: bytes in, requests in order, answers out in the same order.
+
+Owns    the receive buffer, the order of work on one connection, and what holds it back.
+Never   decides what an API does, and never touches another connection: bytes that do not parse
+        close this one with one event, `connection.refused`.
+Trusts  that all calls come on the loop, and that a handler is done with the request's bytes when it
+        returns: the buffer is used again at once.
+
+As in Kafka a connection runs one request at a time; only Produce is pipelined. A produce request
+is decided (offsets assigned, bytes copied to the WAL) when it is parsed, and waits in `in_flight`
+until what it reveals is durable. Any other request starts when everything before it was answered,
+and nothing after it is parsed before it is answered. `holds` says what parsing waits for.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from enum import Enum
+from struct import Struct
+from typing import TYPE_CHECKING, Protocol
+
+from app import limits
+from app.kafka.context import RequestContext
+from app.kafka.handlers import produce
+from app.kafka.pins import Pins
+from app.kafka.router import Route, answer
+from app.kafka.routes import Routes
+from app.model import ANONYMOUS, Principal
+from app.security.ports import Operation
+from app.telemetry import events
+from app.world.ports import Channel, FileRange
+from streambus.errors import Malformed
+from streambus.protocol import frames
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from app.kafka.listener import Door, Listener
+
+Part = bytes | memoryview | FileRange
+
+_LENGTH = Struct(">i").unpack_from
+_HEADER = Struct(">hhih").unpack_from  # api key, version, correlation id, length of client id
+_PRODUCE = produce.KEY
+_PRODUCE_VERSIONS = produce.VERSIONS
+_API_VERSIONS = 18
+_REQUEST_BYTES_MIN = 10  # api key, version, correlation id, client id: header v1
+_FIRST_READ = 64 * limits.KIB  # before a frame's length is known, so that no long tail moves
+_READ_MIN = 512  # room worth reading into; with less, what is left moves to the front
+
+# What parsing waits for (bits of `Connection.holds`).
+TURN = 1  # a request that is not Produce runs or is parked
+ORDER = 2  # the next request is not Produce and must see everything before it answered
+PIPELINE = 4  # CONNECTION_PIPELINE_MAX requests or CONNECTION_IN_FLIGHT_BYTES_MAX unanswered
+MUTE = 8  # throttled
+LOG = 16  # the WAL holds more than WAL_PENDING_BYTES_MAX unsynced
+OUTBOUND = 32  # the peer does not read its answers
+REWRITE = 64  # a produce request is being opened on a lane, before it is decided
+STOP = 128  # the broker stops
+CLOSED = 256
+
+
+class State(Enum):
+    """Where a connection is. SASL will add its two states between HANDSHAKE and READY."""
+
+    HANDSHAKE = "handshake"
+    READY = "ready"
+    MUTED = "muted"
+    CLOSED = "closed"
+
+
+LEGAL = {
+    State.HANDSHAKE: {State.READY, State.CLOSED},
+    State.READY: {State.MUTED, State.CLOSED},
+    State.MUTED: {State.READY, State.CLOSED},
+    State.CLOSED: set[State](),
+}
+
+
+class Turn(Protocol):
+    """A request that waits without a task: a parked fetch."""
+
+    def hurry(self) -> None:
+        """Answer now, with what there is."""
+
+    def abandon(self) -> None:
+        """The connection is gone: wait no longer, answer nothing."""
+
+
+class Connection:
+    """A `Receiver` (app/world/ports.py). Made by `Door.accept`."""
+
+    __slots__ = (
+        "_borrowed",
+        "_client_id_bytes",
+        "_idle",
+        "_idle_sweeps",
+        "_is_active",
+        "_is_parsing",
+        "_limit",
+        "_mute_timer",
+        "_outbox",
+        "_pool",
+        "_reads_are_paused",
+        "_start",
+        "_view",
+        "_wants_spare",
+        "channel",
+        "client_id",
+        "door",
+        "end",
+        "holds",
+        "in_flight",
+        "in_flight_bytes",
+        "is_dirty",
+        "listener",
+        "pins",
+        "principal",
+        "reads",
+        "state",
+        "turn",
+        "writes",
+    )
+
+    def __init__(self, listener: "Listener", door: "Door") -> None:
+        self.listener = listener
+        self.door = door
+        self.channel: Channel | None = None
+        self.state = State.HANDSHAKE
+        self.principal: Principal = ANONYMOUS
+        self.client_id = ""
+        self._client_id_bytes = b""
+        self._pool = listener.pool
+        self._idle = bytearray(limits.RECEIVE_BUFFER_IDLE_BYTES)
+        self._borrowed: bytearray | None = None
+        self._view = memoryview(self._idle)
+        self._start = 0  # of what is not parsed
+        self.end = 0  # of what has arrived
+        self._limit = len(self._view)  # how far the next read may go
+        self._wants_spare = False
+        self._reads_are_paused = False
+        self._is_parsing = False
+        self.holds = 0
+        self.turn: Turn | None = None
+        self.in_flight: deque[produce.Pending] = deque()
+        self.in_flight_bytes = 0
+        self._outbox: list[Part] = []
+        self._mute_timer: asyncio.TimerHandle | None = None
+        self.is_dirty = False
+        self._is_active = True
+        self._idle_sweeps = 0
+        self.pins = Pins()
+        self.writes = Routes(Operation.WRITE)
+        self.reads = Routes(Operation.READ)
+
+    # Receiver
+
+    def connected(self, channel: Channel) -> None:
+        self.channel = channel
+        if not self.listener.admit(self):
+            self._move(State.CLOSED)
+            self.holds |= CLOSED
+            channel.abort()
+            return
+        self._move(State.READY)
+
+    def get_buffer(self) -> memoryview:
+        return self._view[self.end : self._limit]
+
+    def buffer_updated(self, count: int) -> None:
+        if self.holds & CLOSED:
+            return  # what still comes goes nowhere
+        self.end += count
+        self._is_active = True
+        if self.end == limits.RECEIVE_BUFFER_IDLE_BYTES and self._borrowed is None:
+            self._wants_spare = True
+        self._run()
+
+    def drained(self) -> None:
+        self.release(OUTBOUND)
+
+    def disconnected(self, error: BaseException | None) -> None:
+        self._move(State.CLOSED)
+        self.holds |= CLOSED
+        self._pool.cancel(self._lent)
+        if not self.holds & REWRITE:  # a lane may still read the buffer: release_buffer
+            self._become(None)
+        if self._mute_timer is not None:
+            self._mute_timer.cancel()
+        turn, self.turn = self.turn, None
+        if turn is not None:
+            turn.abandon()
+        self.pins.taint()
+        self.in_flight.clear()
+        self._outbox.clear()
+        self.listener.forget(self)
+
+    # What handlers and the listener call
+
+    def reply(self, parts: Sequence[Part], throttle_ms: int = 0) -> None:
+        """The answer to the request that has the turn; then the next one starts."""
+        assert self.holds & TURN, "nobody has the turn"
+        self.turn = None
+        if self.holds & CLOSED:
+            return
+        self._outbox += parts
+        if throttle_ms > 0:
+            self.mute(throttle_ms)
+        if not self._is_parsing:
+            self._send()  # before the next starts: the peer may have had enough
+        self.release(TURN)
+        if self.holds & STOP:
+            self.flush()
+
+    def mute(self, throttle_ms: int) -> None:
+        """Parse nothing for so long (KIP-219): the answer says so, the broker sees to it."""
+        if self.state is not State.MUTED:
+            self._move(State.MUTED)
+        self.holds |= MUTE
+        if self._mute_timer is not None:
+            self._mute_timer.cancel()
+        self._mute_timer = self.listener.world.call_later(throttle_ms, self._unmute)
+
+    def hold(self, hold: int) -> None:
+        self.holds |= hold
+
+    def release(self, hold: int) -> None:
+        """`hold` is over: parse on, unless something else holds."""
+        if self.holds & hold:
+            self.holds &= ~hold
+            if not self.holds and not self._is_parsing:
+                self._run()
+
+    def refuse(self, reason: str, **fields: object) -> None:
+        """Close this connection with the one event that says why."""
+        if self.state is State.CLOSED:
+            return
+        assert self.channel is not None
+        events.emit(
+            "connection.refused",
+            events.WARNING,
+            peer=self.channel.peer,
+            door=self.door.name,
+            client_id=self.client_id,
+            reason=reason,
+            **fields,
+        )
+        self.close()
+
+    def close(self) -> None:
+        """Send what is answered, then close; nothing more is parsed."""
+        if self.state is State.CLOSED:
+            return
+        assert self.channel is not None
+        self._send()
+        self._move(State.CLOSED)
+        self.holds |= CLOSED
+        self.channel.close()
+
+    def flush(self) -> None:
+        """Write all answers that are ready, in order, as one."""
+        self.is_dirty = False
+        in_flight = self.in_flight
+        if in_flight:
+            outbox = self._outbox
+            while in_flight and not in_flight[0].outstanding:
+                pending = in_flight.popleft()
+                self.in_flight_bytes -= pending.size
+                frame = pending.encode()
+                if frame is not None:
+                    outbox.append(frame)
+                elif pending.has_failed:
+                    # Nobody waits for an answer to acks=0; as in Kafka a closed connection tells
+                    # the producer to look at the metadata again.
+                    self.refuse("a produce request with acks=0 failed", **pending.failure())
+                    return
+        if self._outbox:
+            self._send()
+        holds = self.holds
+        if holds & (ORDER | PIPELINE):
+            if not in_flight:
+                self.release(ORDER | PIPELINE)
+            elif holds & PIPELINE and self._has_room():
+                self.release(PIPELINE)
+        if holds & STOP and not in_flight and not holds & (TURN | REWRITE | CLOSED):
+            self.close()
+
+    def hold_buffer(self) -> None:
+        """A lane reads the request where it lies: parse nothing and move nothing meanwhile."""
+        self.holds |= REWRITE
+
+    def release_buffer(self) -> None:
+        if self.holds & CLOSED:
+            self.holds &= ~REWRITE
+            self._become(None)
+        else:
+            self.release(REWRITE)
+
+    @property
+    def is_closed(self) -> bool:
+        return self.state is State.CLOSED
+
+    def swept(self, idle_sweeps_max: int) -> None:
+        """Called by the coarse timer: an empty borrowed buffer goes home after a quiet while, and
+        a connection on which nothing happens for too long is closed."""
+        if self._is_active:
+            self._is_active = False
+            self._idle_sweeps = 0
+            return
+        if self._borrowed is not None and self._start == self.end and not self.holds & REWRITE:
+            self._become(None)
+        if self.in_flight or self.holds & (TURN | MUTE | REWRITE):
+            return
+        self._idle_sweeps += 1
+        if self._idle_sweeps >= idle_sweeps_max:
+            self.close()
+
+    def stop(self) -> None:
+        """The broker stops: close as soon as what is in flight is answered."""
+        self.holds |= STOP
+        if self.turn is not None:
+            self.turn.hurry()
+        if not self.in_flight and not self.holds & (TURN | REWRITE):
+            self.close()
+
+    def abort(self) -> None:
+        """The broker stops and has waited long enough."""
+        if self.channel is not None:
+            self.channel.abort()
+        self.disconnected(None)
+
+    # Parsing
+
+    def _run(self) -> None:
+        """Parse what may be parsed, and write what that answered, until nothing moves."""
+        if self._is_parsing or self.holds & CLOSED:
+            return
+        self._is_parsing = True
+        try:
+            self._parse()
+            while self._outbox or (self.in_flight and not self.in_flight[0].outstanding):
+                self.flush()
+                if self.holds:
+                    break
+                self._parse()
+        except Malformed as error:
+            self.refuse(str(error))
+        finally:
+            self._is_parsing = False
+        if not self.holds & CLOSED:
+            self._settle()
+
+    def _parse(self) -> None:
+        view, start, end = self._view, self._start, self.end
+        while end - start >= 4 and not self.holds:
+            (length,) = _LENGTH(view, start)
+            position = start + 4
+            stop = position + length
+            if not _REQUEST_BYTES_MIN <= length <= self.listener.request_bytes_max:
+                raise Malformed(f"a request of {length} bytes")
+            if stop > end:
+                break
+            key, version, correlation_id, client_length = _HEADER(view, position)
+            if key == _PRODUCE:
+                self._start = stop
+                body = position + 10 + (client_length if client_length > 0 else 0)
+                if view[position + 10 : body] != self._client_id_bytes:
+                    self._name_client(view, position, stop)
+                if not _PRODUCE_VERSIONS[0] <= version <= _PRODUCE_VERSIONS[1]:
+                    raise Malformed(f"Produce version {version} is not served")
+                if version >= 9:
+                    if body < stop and view[body] == 0:
+                        body += 1  # no tagged fields: the usual flexible header
+                    else:
+                        body = frames.read_request_header(view, position, stop).body
+                produce.arrived(self, view, body, stop, version, correlation_id)
+            elif self.in_flight:
+                self.holds |= ORDER
+                return
+            else:
+                self._start = stop
+                self._begin(key, version, correlation_id, view, position, stop)
+                return  # write the answer, if it is there already, before the next one is made
+            start = stop
+
+    def _begin(
+        self, key: int, version: int, correlation_id: int, view: memoryview, start: int, stop: int
+    ) -> None:
+        """Give the turn to a request that is not Produce."""
+        listener = self.listener
+        self.holds |= TURN
+        route = listener.router.route(key, version)
+        if route is None:
+            if key != _API_VERSIONS:
+                raise Malformed(f"api key {key} version {version} is not served")
+            route, version = listener.router.routes[key], -1
+        body = stop
+        if version >= 0:  # else only the correlation id of a header can be trusted (KIP-511)
+            header = frames.read_request_header(view, start, stop)
+            self.client_id = header.client_id or ""
+            self._client_id_bytes = self.client_id.encode()
+            body = header.body
+        context = RequestContext(
+            listener.broker,
+            self.principal,
+            self.client_id,
+            key,
+            version,
+            correlation_id,
+            self.door.advertised,
+        )
+        if route.start is not None:
+            route.start(self, context, view, body, stop)
+            return
+        assert route.decode is not None
+        request = None if version < 0 else route.decode(key, version, view, body, stop)
+        listener.spawn(self._answer(route, context, request), f"{route.name}-{correlation_id}")
+
+    async def _answer(self, route: Route, context: RequestContext, request: object) -> None:
+        frame = await answer(route, context, request)
+        self.reply([frame], context.throttle_ms)
+
+    def _name_client(self, view: memoryview, start: int, stop: int) -> None:
+        self.client_id = frames.read_request_header(view, start, stop).client_id or ""
+        self._client_id_bytes = self.client_id.encode()
+
+    def _has_room(self) -> bool:
+        return (
+            self.in_flight_bytes < self.listener.in_flight_bytes_max
+            and len(self.in_flight) < limits.CONNECTION_PIPELINE_MAX
+        )
+
+    def accepted(self, pending: "produce.Pending", throttle_ms: int) -> None:
+        """A produce request was decided: it is answered after those before it."""
+        self.in_flight.append(pending)
+        self.in_flight_bytes += pending.size
+        if self.in_flight_bytes >= self.listener.in_flight_bytes_max or (
+            len(self.in_flight) >= limits.CONNECTION_PIPELINE_MAX
+        ):
+            self.holds |= PIPELINE
+        if throttle_ms > 0:
+            self.mute(throttle_ms)
+        if self.listener.is_log_full:
+            self.listener.await_log(self)
+
+    # The buffer
+
+    def _settle(self) -> None:
+        """After parsing: make room for what comes, at the least cost in copies and memory."""
+        start, end, capacity = self._start, self.end, len(self._view)
+        if self.holds & REWRITE:
+            self._limit = capacity
+            if end == capacity:
+                self._pause()
+            return
+        if start == end:
+            self._start = self.end = 0
+            if self._borrowed is not None and self._pool.is_wanted:
+                self._become(None)
+            elif self._wants_spare:
+                self._take_spare()
+            self._limit = min(len(self._view), _FIRST_READ)
+            self._resume()
+            return
+        if self.holds:
+            # Requests may lie here whole: keep them, read on while there is room, then stop.
+            if end == capacity and start:
+                self._to_front()
+            self._limit = len(self._view)
+            if self.end == self._limit:
+                self._pause()
+            else:
+                self._resume()
+            return
+        need = 4 + _LENGTH(self._view, start)[0] if end - start >= 4 else _READ_MIN
+        if need > capacity:
+            self._need(need)
+            return
+        if self._wants_spare:
+            self._take_spare()
+        elif start + max(need, _READ_MIN) > capacity:
+            self._to_front()
+        # A large frame is read exactly to its end: nothing of the next one has to move.
+        limit = self._start + need
+        self._limit = limit if need > _FIRST_READ else len(self._view)
+        self._resume()
+
+    def _need(self, size: int) -> None:
+        """A frame is larger than the buffer: borrow one that holds it whole, or wait for one."""
+        buffer = self._pool.borrow(size)
+        if buffer is not None:
+            self._lent(buffer)
+            return
+        self._pause()
+        if not self._pool.wait(size, len(self._borrowed or b""), self._lent):
+            self.refuse("no memory for a request", bytes=size)
+
+    def _lent(self, buffer: bytearray) -> None:
+        self._become(buffer)
+        self._settle()
+
+    def _take_spare(self) -> None:
+        self._wants_spare = False
+        if self._borrowed is None:
+            spare = self._pool.borrow_spare()
+            if spare is not None:
+                self._become(spare)
+
+    def _become(self, buffer: bytearray | None) -> None:
+        """Go on in `buffer` (None: the idle one); what is not parsed yet moves with it."""
+        old, self._borrowed = self._borrowed, buffer
+        target = memoryview(self._idle if buffer is None else buffer)
+        left = self.end - self._start
+        if left and self.state is not State.CLOSED:
+            target[:left] = self._view[self._start : self.end]
+        self._view = target
+        self._start, self.end = 0, left
+        self._limit = len(target)
+        self._wants_spare = False
+        if old is not None:
+            self._pool.give_back(old)
+
+    def _to_front(self) -> None:
+        left = self.end - self._start
+        self._view[:left] = self._view[self._start : self.end]
+        self._start, self.end = 0, left
+
+    def _pause(self) -> None:
+        if not self._reads_are_paused and self.channel is not None:
+            self._reads_are_paused = True
+            self.channel.pause_reading()
+
+    def _resume(self) -> None:
+        if self._reads_are_paused and self.channel is not None:
+            self._reads_are_paused = False
+            self.channel.resume_reading()
+
+    # Writing
+
+    def _send(self) -> None:
+        parts, self._outbox = self._outbox, []
+        if not parts or self.state is State.CLOSED:
+            return
+        assert self.channel is not None
+        self.channel.send(joined(parts))
+        if self.channel.is_full:
+            self.holds |= OUTBOUND
+
+    def _unmute(self) -> None:
+        self._mute_timer = None
+        if self.state is State.MUTED:
+            self._move(State.READY)
+            self.release(MUTE)
+
+    def _move(self, state: State) -> None:
+        if state is not self.state:
+            assert state in LEGAL[self.state], f"{self.state} cannot become {state}"
+            self.state = state
+
+
+def joined(parts: list[Part]) -> list[bytes | FileRange]:
+    """The same bytes with neighbouring buffers made one: one system call each, not one per part."""
+    if len(parts) == 1 and isinstance(parts[0], bytes):
+        return [parts[0]]
+    result: list[bytes | FileRange] = []
+    run: list[bytes | memoryview] = []
+    for part in parts:
+        if isinstance(part, FileRange):
+            if run:
+                result.append(b"".join(run))
+                run = []
+            result.append(part)
+        else:
+            run.append(part)
+    if run:
+        result.append(b"".join(run))
+    return result

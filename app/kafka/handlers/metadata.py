@@ -1,0 +1,245 @@
+"""Metadata, versions 0 to 13.
+
+Behaviour: all topics, or those named, or from 12 those with the given ids. A topic that is not
+there is created with the broker's defaults if the broker is configured so, the client allows it
+(always before 4) and may create it; the answer then already shows it. Otherwise
+UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID, or INVALID_TOPIC_EXCEPTION for a name that no topic
+can have. Operations that the client is authorised to are told if it asks (topics from 8, the
+cluster's from 8 to 10).
+Oddities: in version 0 an empty list means all topics, later null does. Topics that the client may
+not describe are left out of 'all', and TOPIC_AUTHORIZATION_FAILED, existing or not, when named.
+A broker that has several doors tells each client its own address by the door it came through.
+Answers for all topics or one are kept encoded until the image changes.
+"""
+
+from collections.abc import Hashable
+from typing import Any
+
+from app.core import topic_names
+from app.core.manifest.image import Image, Topic
+from app.errors import (
+    InvalidRequest,
+    LeaderNotAvailable,
+    StreamBusError,
+    TopicAuthorizationFailed,
+    UnknownTopicId,
+    UnknownTopicOrPartition,
+)
+from app.kafka.context import RequestContext
+from app.kafka.router import code_of
+from app.model import NO_TOPIC_ID, TopicId
+from app.security.ports import CLUSTER_NAME, Operation, Resource
+from streambus.protocol.messages import metadata as message
+from streambus.protocol.messages.metadata import PartitionShown, TopicShown
+from streambus.protocol.wire import NodeEndpoint
+
+KEY = 3
+VERSIONS = (0, 13)
+NULL_MEANS_ALL_FROM = 1
+IDS_FROM = 12
+
+_TOPIC_OPERATIONS = (
+    Operation.READ,
+    Operation.WRITE,
+    Operation.CREATE,
+    Operation.DELETE,
+    Operation.ALTER,
+    Operation.DESCRIBE,
+    Operation.DESCRIBE_CONFIGS,
+    Operation.ALTER_CONFIGS,
+)
+_CLUSTER_OPERATIONS = (
+    Operation.CREATE,
+    Operation.ALTER,
+    Operation.DESCRIBE,
+    Operation.CLUSTER_ACTION,
+    Operation.DESCRIBE_CONFIGS,
+    Operation.ALTER_CONFIGS,
+    Operation.IDEMPOTENT_WRITE,
+)
+
+Asked = tuple[str | None, TopicId]
+"""(name, id): one of them says which topic, the other is null or zero."""
+
+
+async def handle(context: RequestContext, request: Any) -> bytes:
+    asked = _asked(context, request)
+    cache, verdicts = context.broker.metadata, context.broker.authorizer.generation
+    key = _key(context, request, asked)
+    image = context.broker.controller.image
+    if key is not None:
+        frame = cache.find(key, context.correlation_id, image, verdicts)
+        if frame is not None:
+            return frame
+    is_kept = key is not None
+    shows_operations = getattr(request, "include_topic_authorized_operations", False)
+    if asked is None:
+        topics = [
+            _show(context, topic, image, shows_operations)
+            for topic in image.topics_by_name.values()
+            if context.allows(Operation.DESCRIBE, Resource.TOPIC, topic.name)
+        ]
+    else:
+        found = [await _find(context, request, name, topic_id) for name, topic_id in asked]
+        # One image for the whole answer: the newest, which has what was just created.
+        image = context.broker.controller.image
+        topics = []
+        for (name, topic_id), error in zip(asked, found, strict=True):
+            known = _look_up(image, name, topic_id)
+            if error == 0 and known is not None:
+                topics.append(_show(context, known, image, shows_operations))
+            else:
+                missing = UnknownTopicOrPartition if name is not None else UnknownTopicId
+                topics.append(TopicShown(error or missing.code, name, topic_id))
+                is_kept = False  # it may exist the next moment, and names would fill the cache
+    frame = _encode(context, request, image, topics)
+    if is_kept:
+        cache.keep(key, frame, image, verdicts)
+    return frame
+
+
+def refuse(context: RequestContext, request: Any, code: int, text: str) -> bytes:
+    asked = _asked_or_nothing(context, request)
+    topics = [TopicShown(code, name, topic_id) for name, topic_id in asked]
+    response = message.Response((), None, -1, topics, context.throttle_ms, error=code)
+    return message.encode_response(context.correlation_id, context.api_version, response)
+
+
+def encode(frame: bytes, correlation_id: int, version: int) -> bytes:
+    return frame
+
+
+def _asked(context: RequestContext, request: Any) -> list[Asked] | None:
+    """None: all topics."""
+    version, topics = context.api_version, request.topics
+    if topics is None or (not topics and version < NULL_MEANS_ALL_FROM):
+        return None
+    asked: list[Asked] = []
+    for each in topics:
+        topic_id = getattr(each, "topic_id", None)
+        if each.name is None and version < IDS_FROM:
+            raise InvalidRequest("Topic name can not be null for version 10 and 11.")
+        if topic_id is not None and version < IDS_FROM:
+            raise InvalidRequest("Topic ids are not supported in version 10 and 11.")
+        # Where both stand the id says which topic: names may be used again.
+        if topic_id is not None:
+            asked.append((None, TopicId(topic_id.bytes)))
+        else:
+            asked.append((each.name or "", NO_TOPIC_ID))
+    return asked
+
+
+def _asked_or_nothing(context: RequestContext, request: Any) -> list[Asked]:
+    try:
+        return _asked(context, request) or []
+    except InvalidRequest:
+        return [(each.name or "", NO_TOPIC_ID) for each in request.topics]
+
+
+def _key(context: RequestContext, request: Any, asked: list[Asked] | None) -> Hashable | None:
+    """What makes one answer differ from another, for answers worth keeping."""
+    if context.throttle_ms or (asked is not None and len(asked) != 1):
+        return None
+    return (
+        None if asked is None else asked[0],
+        context.api_version,
+        context.principal,
+        context.advertised,
+        getattr(request, "include_topic_authorized_operations", False),
+        getattr(request, "include_cluster_authorized_operations", False),
+    )
+
+
+def _look_up(image: Image, name: str | None, topic_id: TopicId) -> Topic | None:
+    return image.topics_by_id.get(topic_id) if name is None else image.topics_by_name.get(name)
+
+
+async def _find(context: RequestContext, request: Any, name: str | None, topic_id: TopicId) -> int:
+    """0 if the topic is there for this client (perhaps only now), or the error that it gets."""
+    topic = _look_up(context.broker.controller.image, name, topic_id)
+    if name is None:
+        if topic is None:
+            return UnknownTopicId.code
+        name = topic.name
+    if not context.allows(Operation.DESCRIBE, Resource.TOPIC, name):
+        return TopicAuthorizationFailed.code
+    if topic is not None:
+        return 0
+    may_create = getattr(request, "allow_auto_topic_creation", True)
+    if not (may_create and context.broker.settings.auto_create_topics):
+        return _missing(name)
+    if not (
+        context.allows(Operation.CREATE, Resource.CLUSTER, CLUSTER_NAME)
+        or context.allows(Operation.CREATE, Resource.TOPIC, name)
+    ):
+        return TopicAuthorizationFailed.code
+    try:
+        await context.broker.controller.ensure_topic(name)
+    except StreamBusError as error:
+        return code_of(error)
+    return 0
+
+
+def _missing(name: str) -> int:
+    try:
+        topic_names.check(name)
+    except StreamBusError as error:
+        return code_of(error)
+    return UnknownTopicOrPartition.code
+
+
+def _show(
+    context: RequestContext, topic: Topic, image: Image, shows_operations: bool
+) -> TopicShown:
+    brokers = image.brokers
+    partitions = [
+        PartitionShown(
+            0 if state.leader in brokers else LeaderNotAvailable.code,
+            number,
+            state.leader if state.leader in brokers else -1,
+            state.leader_epoch,
+            state.replicas,
+            state.isr,
+            tuple([each for each in state.replicas if each not in brokers]),
+        )
+        for number, state in enumerate(topic.partitions)
+    ]
+    operations = message.NO_OPERATIONS
+    if shows_operations:
+        operations = _operations(context, _TOPIC_OPERATIONS, Resource.TOPIC, topic.name)
+    return TopicShown(
+        0, topic.name, topic.topic_id, topic.name in topic_names.INTERNAL, partitions, operations
+    )
+
+
+def _operations(
+    context: RequestContext, operations: tuple[Operation, ...], resource: Resource, name: str
+) -> int:
+    return sum(1 << each for each in operations if context.allows(each, resource, name))
+
+
+def _encode(context: RequestContext, request: Any, image: Image, topics: list[TopicShown]) -> bytes:
+    cluster = message.NO_OPERATIONS
+    if getattr(request, "include_cluster_authorized_operations", False):
+        cluster = 0
+        if context.allows(Operation.DESCRIBE, Resource.CLUSTER, CLUSTER_NAME):
+            cluster = _operations(context, _CLUSTER_OPERATIONS, Resource.CLUSTER, CLUSTER_NAME)
+    response = message.Response(
+        _endpoints(context, image),
+        image.cluster_id,
+        image.controller_id,
+        topics,
+        context.throttle_ms,
+        cluster,
+    )
+    return message.encode_response(context.correlation_id, context.api_version, response)
+
+
+def _endpoints(context: RequestContext, image: Image) -> list[NodeEndpoint]:
+    endpoints: list[NodeEndpoint] = []
+    for broker in image.brokers.values():
+        host, port = broker.host, broker.port
+        if broker.id == context.broker.broker_id and context.advertised is not None:
+            host, port = context.advertised
+        endpoints.append((broker.id, host, port, broker.rack))
+    return endpoints

@@ -1,0 +1,349 @@
+"""This broker's copy of one partition: appends as its leader, and its three ends.
+
+Owns    the role, the log, the written, synced and committed ends, and the replies that wait for
+        them.
+Never   awaits or reads a file: assigning an offset and the one copy into the WAL are one step.
+Trusts  the WAL to say what is synced, `core/partition_log.py` for sequences, the registry for
+        roles.
+"""
+
+from app.core.admission import check_header
+from app.core.partition_log import PartitionLog
+from app.core.replication import Replication
+from app.core.topic_policy import LOG_APPEND_TIME, PRODUCER_CODEC, TopicPolicy
+from app.errors import (
+    InvalidProducerEpoch,
+    NotEnoughReplicas,
+    NotLeader,
+    OutOfOrderSequence,
+    StorageFailed,
+    UnknownTopicOrPartition,
+    UnsupportedCompressionType,
+)
+from app.model import PartitionKey
+from app.partitions.preparing import prepare
+from app.partitions.replies import PendingProduce, ReplyQueue
+from app.partitions.shared import Shared
+from app.partitions.waiting import Parked
+from app.tiers.nvme.block import FrameKind
+from streambus.errors import Malformed
+from streambus.protocol import batch, compression
+
+ALL, LEADER, NONE = -1, 1, 0  # acks
+CODEC_MASK = 0x07
+
+LEADING = "leading"
+FOLLOWING = "following"
+LOADING = "loading"
+FENCED = "fenced"
+QUARANTINED = "quarantined"
+FAILED = "failed"
+DROPPED = "dropped"
+
+# What a role answers to (produce, fetch). A failed one still serves what is committed.
+_ANSWERS = {
+    LEADING: (0, 0),
+    FOLLOWING: (NotLeader.code, NotLeader.code),
+    LOADING: (NotLeader.code, NotLeader.code),
+    FENCED: (NotLeader.code, NotLeader.code),
+    QUARANTINED: (StorageFailed.code, StorageFailed.code),
+    FAILED: (StorageFailed.code, 0),
+    DROPPED: (UnknownTopicOrPartition.code, UnknownTopicOrPartition.code),
+}
+
+# Refusals that show what the log has admitted: told only when that is durable.
+_REVEALING = (-OutOfOrderSequence.code, -InvalidProducerEpoch.code)
+
+
+class Replica:
+    """One partition on this broker. Everything runs on the loop; only `prepare` awaits.
+
+    Attributes that others read: `key`, `policy`, `role`, `refuses` (the error of every produce
+    now, or 0), `read_error` (of every fetch now, or 0), `log` (written end, epochs, producers),
+    `high_watermark`, `synced_end`, `log_start` (as revealed: moved only when its StartMoved frame
+    is durable), `prepares`.
+    """
+
+    __slots__ = (
+        "_mark_bytes",
+        "_mark_end",
+        "_stamps",
+        "bytes_visible",
+        "bytes_written",
+        "committing",
+        "high_watermark",
+        "isr_short",
+        "key",
+        "log",
+        "log_start",
+        "policy",
+        "prepares",
+        "read_error",
+        "refuses",
+        "replication",
+        "role",
+        "shared",
+        "synced_end",
+        "syncing",
+        "waiters",
+    )
+
+    def __init__(
+        self,
+        shared: Shared,
+        key: PartitionKey,
+        policy: TopicPolicy,
+        log: PartitionLog,
+        high_watermark: int,
+    ) -> None:
+        """`log` holds nothing that is not synced: it is new, or recovery folded it from disk."""
+        assert log.start <= high_watermark <= log.end, f"{key}: {high_watermark} outside of {log!r}"
+        self.shared = shared
+        self.key = key
+        self.log = log
+        self.log_start = log.start
+        self.high_watermark = high_watermark
+        self.synced_end = log.end
+        self.replication: Replication | None = None
+        self.syncing = ReplyQueue()
+        self.committing = ReplyQueue()
+        self.waiters: dict[Parked, tuple[int, int]] = {}
+        self.bytes_written = 0
+        self.bytes_visible = 0
+        self._mark_end = log.end
+        self._mark_bytes = 0
+        self.isr_short = False
+        self.role = LOADING
+        self.refuses, self.read_error = _ANSWERS[LOADING]
+        self.configure(policy)
+
+    # Roles and settings
+
+    def configure(self, policy: TopicPolicy) -> None:
+        self.policy = policy
+        self._stamps = policy.timestamp_type == LOG_APPEND_TIME
+        self.prepares = policy.compression != PRODUCER_CODEC or policy.cleanup_compact
+
+    def lead(self, leader_epoch: int, replication: Replication) -> None:
+        """Lead from `leader_epoch` on: batches get it, and requests that name an older one are
+        fenced.
+
+        `Fenced` if this log has seen a newer epoch; `StorageFailed` if the WAL cannot note it.
+        """
+        if leader_epoch != self.log.leader_epoch:
+            self.log.lead(leader_epoch)
+            self.shared.wal.append_control(
+                self.key, FrameKind.EPOCH_STARTED, self.log.end, leader_epoch
+            )
+        self.replication = replication
+        self.isr_short = replication.is_under_min_isr
+        self.become(LEADING)
+        watermark = replication.synced(self.synced_end)
+        if watermark > self.high_watermark:
+            self._committed(watermark)
+
+    def become(self, role: str) -> None:
+        """Change the role. Whoever waits on what the new role cannot give is answered now."""
+        self.role = role
+        self.refuses, self.read_error = _ANSWERS[role]
+        if self.refuses:
+            self.syncing.refuse(self.refuses)
+            self.committing.refuse(self.refuses)
+        if role != LEADING:
+            self.replication = None
+        if self.waiters:
+            self.shared.parked.changed(self)
+
+    def drain(self) -> None:
+        """Take no more appends: the broker is stopping. Those that wait are still answered."""
+        self.refuses = self.refuses or NotLeader.code
+
+    def refolded(self, log: PartitionLog) -> None:
+        """After a failed write: the log as the disk has it, without what was never synced."""
+        assert log.end >= self.high_watermark, f"{self.key}: {log!r} lacks committed offsets"
+        self.log = log
+        self.synced_end = log.end
+        self._mark_end = log.end
+
+    # Appending
+
+    def append(
+        self,
+        view: memoryview,
+        start: int,
+        end: int,
+        acks: int,
+        version: int,
+        pending: PendingProduce,
+        slot: int,
+    ) -> None:
+        """Append the one batch at `view[start:end]` (a Produce request's records for this
+        partition).
+
+        `start` < 0 means null records. `acks` is -1 (all), 1 or 0; anything else the caller
+        refused. `version` is the version of Produce. The bytes are copied before this returns, so
+        the receive buffer may be reused. `pending.resolve(slot, ...)` is called exactly once, now
+        or later:
+
+        - refused: now; but a refusal that shows producer state (45, 47) once that state is synced;
+        - acks=0: now; acks=1: when the batch is synced; acks=-1: when it is committed;
+        - a duplicate: with its original's offset, when the original is synced or committed;
+        - later than `pending.timeout_ms`: REQUEST_TIMED_OUT (7), though the batch stays appended;
+        - the log fails or the role ends meanwhile: KAFKA_STORAGE_ERROR (56) or NOT_LEADER (6).
+
+        Where `prepares` is true, first `records = await replica.prepare(view[start:end],
+        version)`, then append `memoryview(records)`; a connection's appends stay in the order of
+        its requests, so the handler holds back that connection's next requests meanwhile.
+        """
+        if self.refuses:
+            pending.resolve(slot, self.refuses, -1)
+            return
+        shared = self.shared
+        now_ms = shared.clock.now_ms()
+        try:
+            if start < 0:
+                raise Malformed(f"{self.key}: a produce without records")
+            header = batch.read_header(view, start)
+            if header[1] + batch.LENGTH_PREFIX != end - start:
+                raise Malformed(f"{self.key}: a produce must carry exactly one batch")
+            refusal = check_header(header, self.policy, now_ms)
+            if not refusal:
+                batch.verify(view, start, header)
+        except Malformed as error:
+            pending.resolve(slot, error.code, -1)
+            return
+        if refusal:
+            pending.resolve(slot, -refusal, -1)
+            return
+        if version < 7 and header[5] & CODEC_MASK == compression.ZSTD:
+            pending.resolve(slot, UnsupportedCompressionType.code, -1)
+            return
+        if acks == ALL and self.isr_short:
+            pending.resolve(slot, NotEnoughReplicas.code, -1)
+            return
+        log = self.log
+        written = log.end
+        base_offset = log.admit(header, now_ms)
+        stamp = -1
+        if base_offset == written:
+            if self._stamps:
+                stamp = now_ms
+            try:
+                shared.wal.append(
+                    self.key,
+                    view[start:end],
+                    base_offset,
+                    log.end,
+                    log.leader_epoch,
+                    header[8] if stamp < 0 else stamp,
+                    log_append_time_ms=stamp,
+                )
+            except StorageFailed as error:
+                # Admitted, but in no block: the machine is ahead of the log, so it is refolded.
+                pending.resolve(slot, StorageFailed.code, -1)
+                shared.failed(error)
+                return
+            self.bytes_written += end - start
+            required = log.end
+        elif base_offset >= 0:
+            required = base_offset + header[6] + 1
+        else:
+            self._refuse(-base_offset, base_offset in _REVEALING, pending, slot)
+            return
+        if acks == NONE:
+            pending.resolve(slot, 0, base_offset, stamp)
+            return
+        queue = self.committing if acks == ALL else self.syncing
+        self._await(queue, required, pending, slot, 0, base_offset, stamp)
+
+    async def prepare(self, view: memoryview, version: int) -> memoryview:
+        """The batch as this topic stores it: re-encoded if its codec is not `compression.type`,
+        and with every key present if the topic is compacted. Decoding and encoding run on the
+        `reader` lane. Raises `Rejected` (its `code` is the answer); `view` must stay valid until
+        this returns."""
+        return await prepare(self.shared.world, self.policy, view, version)
+
+    def _refuse(self, error: int, reveals: bool, pending: PendingProduce, slot: int) -> None:
+        if reveals and self.synced_end < self.log.end:
+            self._await(self.syncing, self.log.end, pending, slot, error, -1, -1)
+        else:
+            pending.resolve(slot, error, -1)
+
+    def _await(
+        self,
+        queue: ReplyQueue,
+        required: int,
+        pending: PendingProduce,
+        slot: int,
+        error: int,
+        base_offset: int,
+        stamp: int,
+    ) -> None:
+        reached = self.high_watermark if queue is self.committing else self.synced_end
+        if required <= reached:
+            pending.resolve(slot, error, base_offset, stamp)
+            return
+        deadlines = self.shared.deadlines
+        deadline = deadlines.deadline(pending.timeout_ms)
+        entries = queue.entries
+        if not entries:
+            deadlines.watch(queue)
+        elif entries[-1][0] > required:
+            queue.insert((required, pending, slot, error, base_offset, stamp, deadline))
+            return
+        entries.append((required, pending, slot, error, base_offset, stamp, deadline))
+        if deadline < queue.least_deadline:  # noqa: PLR1730 (a call costs more than this)
+            queue.least_deadline = deadline
+
+    # The three ends
+
+    def synced(self, end: int) -> None:
+        """Everything below `end` is durable as `wal.sync` promises: it counts as this replica's
+        copy."""
+        if end <= self.synced_end:
+            return
+        self.synced_end = end
+        if self.syncing.entries:
+            self.syncing.release(end)
+        if self.replication is not None:
+            watermark = self.replication.synced(end)
+            if watermark > self.high_watermark:
+                self._committed(watermark)
+
+    def reported(self, follower: int, end: int, now_ms: int) -> None:
+        """A follower holds everything below `end` on stable storage."""
+        if self.replication is None:
+            return
+        watermark = self.replication.reported(follower, end, now_ms)
+        if watermark > self.high_watermark:
+            self._committed(watermark)
+
+    def start_moved(self, start: int) -> None:
+        """A StartMoved frame is durable: only now may anyone see the new log start."""
+        self.log_start = max(self.log_start, start)
+
+    def move_start(self, start: int) -> None:
+        """Decide a new log start (retention, DeleteRecords); it is revealed when its frame is
+        durable."""
+        if start <= self.log.start:
+            return
+        self.log.move_start(start)
+        self.shared.wal.append_control(
+            self.key, FrameKind.START_MOVED, start, self.log.leader_epoch
+        )
+
+    def _committed(self, watermark: int) -> None:
+        self.high_watermark = watermark
+        # How many bytes that made visible is known exactly when all is committed, and otherwise
+        # from the last mark: it lags by a block and never runs ahead, which is enough to count
+        # `min_bytes`.
+        if watermark >= self.log.end:
+            self.bytes_visible = self.bytes_written
+        elif watermark >= self._mark_end:
+            self.bytes_visible = max(self.bytes_visible, self._mark_bytes)
+        if watermark >= self._mark_end:
+            self._mark_end, self._mark_bytes = self.log.end, self.bytes_written
+        if self.committing.entries:
+            self.committing.release(watermark)
+        if self.waiters:
+            self.shared.parked.advanced(self)

@@ -1,0 +1,327 @@
+"""The controller: makes decisions about the manifest, one at a time, and answers when they count.
+
+Owns    the turn of whoever decides, the stamps of proposals, and finding out what each came to.
+Never   decides on a state that a proposal under way may still change, and never lets a caller
+        believe that something failed when it may have happened without saying so (RequestTimedOut).
+Trusts  core/manifest/decide.py for the rules, and the gate for taking each proposal once.
+
+    decide (pure) -> propose -> durable -> applied -> image published -> reply
+"""
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from app.core.manifest.decide import (
+    ControllerDefaults,
+    NewTopic,
+    decide_create,
+    decide_delete,
+    decide_register,
+    decide_reserve_producer_ids,
+)
+from app.core.manifest.entries import Verdict, split
+from app.core.manifest.facts import Fact, Stamp, TopicCreated, encoded_bytes
+from app.core.manifest.image import Image, Topic
+from app.errors import (
+    InvalidConfig,
+    RequestTimedOut,
+    StorageFailed,
+    StreamBusError,
+    TopicAlreadyExists,
+    Unavailable,
+    UnknownTopicOrPartition,
+)
+from app.limits import FACT_BYTES_MAX, PROPOSALS_IN_FLIGHT_MAX, PROPOSE_TIMEOUT_MS
+from app.model import NO_TOPIC_ID, BrokerId, ControllerTerm, Incarnation, TopicId
+from app.raft.consensus import Consensus
+from app.raft.manifest_node import ManifestNode
+from app.world.ports import World
+
+_RETRY_MS_MIN, _RETRY_MS_MAX = 10, 1_000
+_ATTEMPT_MS_MAX = 5_000
+"""An answer may be lost for ever (a replicated log forgets who asked): none is awaited longer."""
+_ENTRY_ROOM = FACT_BYTES_MAX - 64  # what an entry adds around its facts
+
+
+@dataclass(frozen=True, slots=True)
+class CreatedTopic:
+    """Answer to a topic asked for; `topic_id` is all zero where it was only validated."""
+
+    name: str
+    topic_id: TopicId
+    partitions: int
+    replication: int
+    configs: Mapping[str, str]
+
+
+class Controller:
+    def __init__(
+        self,
+        world: World,
+        consensus: Consensus,
+        directory: str,
+        defaults: ControllerDefaults | None = None,
+    ) -> None:
+        self._world = world
+        self._consensus = consensus
+        self._node = ManifestNode(world.files, directory)
+        self._defaults = defaults or ControllerDefaults()
+        self._lock = asyncio.Lock()
+        self._waiting = 0
+        self._unsettled: list[tuple[bytes, bytes]] = []
+        """Entries of the newest proposal while it is not known what it came to."""
+
+    @property
+    def image(self) -> Image:
+        return self._node.image
+
+    def watch(self, watcher: Callable[[Image], None]) -> None:
+        self._node.watch(watcher)
+
+    async def start(self) -> None:
+        """Load the state and bring it up to the end of the log."""
+        await self._consensus.start(self._node)
+
+    async def close(self) -> None:
+        await self._consensus.close()
+        await self._world.lane("raft").run(self._node.close)
+
+    # Operations
+
+    async def register_broker(
+        self,
+        broker_id: BrokerId,
+        host: str,
+        port: int,
+        rack: str | None = None,
+        timeout_ms: int = PROPOSE_TIMEOUT_MS,
+    ) -> Incarnation:
+        """A broker starts. The first one forms the cluster, in the same proposal."""
+        others = sorted(set(self._node.manifest.brokers) - {broker_id})
+        if self._consensus.is_alone and others:
+            raise InvalidConfig(
+                f"this directory belongs to broker {others[0]}, and this broker is {broker_id}"
+            )
+        self._node.controller_id = broker_id
+        new_cluster_id = self._new_cluster_id()
+
+        def decide() -> list[Fact]:
+            return decide_register(self._node.manifest, broker_id, host, port, rack, new_cluster_id)
+
+        await self._decide(decide, self._deadline(timeout_ms))
+        return self._node.manifest.brokers[broker_id].incarnation
+
+    async def create_topics(
+        self,
+        topics: Sequence[NewTopic],
+        *,
+        validate_only: bool = False,
+        timeout_ms: int = PROPOSE_TIMEOUT_MS,
+    ) -> list[CreatedTopic | StreamBusError]:
+        """One answer per topic, in order. Topics share proposals as far as an entry has room."""
+        if validate_only:
+            return [
+                _answer(decided, NO_TOPIC_ID) if isinstance(decided, TopicCreated) else decided
+                for decided in self._decide_create(topics)
+            ]
+        answers: dict[int, CreatedTopic | StreamBusError] = {}
+        deadline = self._deadline(timeout_ms)
+        left = list(enumerate(topics))
+
+        def decide() -> list[Fact]:
+            """What fits one entry of what is left; the refused are answered at once."""
+            nonlocal left
+            decided = self._decide_create([topic for _, topic in left])
+            facts: list[Fact] = []
+            for (place, _), one in zip(left, decided, strict=True):
+                if isinstance(one, TopicCreated):
+                    facts.append(one)
+                else:
+                    answers[place] = one
+            left = [(place, topic) for place, topic in left if place not in answers]
+            return _fitting(facts)
+
+        while left:
+            try:
+                facts = await self._decide(decide, deadline)
+            except StreamBusError as error:
+                answers.update((place, error) for place, _ in left)
+                break
+            for (place, _), fact in zip(left, facts, strict=False):
+                assert isinstance(fact, TopicCreated)
+                answers[place] = _answer(fact, fact.topic_id)
+            left = left[len(facts) :]
+        return [answers[place] for place in range(len(topics))]
+
+    def _decide_create(self, topics: Sequence[NewTopic]) -> list[TopicCreated | StreamBusError]:
+        return list(
+            decide_create(
+                self._node.manifest,
+                topics,
+                self._defaults,
+                lambda: TopicId(self._world.randomness.bytes(16)),
+            )
+        )
+
+    async def ensure_topic(self, name: str, timeout_ms: int = PROPOSE_TIMEOUT_MS) -> Topic:
+        """The topic, made with defaults if it is not there and may be made by asking for it."""
+        topic = self.image.topics_by_name.get(name)
+        if topic is None and self._defaults.auto_create:
+            (answer,) = await self.create_topics([NewTopic(name)], timeout_ms=timeout_ms)
+            if isinstance(answer, StreamBusError) and not isinstance(answer, TopicAlreadyExists):
+                raise answer
+            topic = self.image.topics_by_name.get(name)
+        if topic is None:
+            raise UnknownTopicOrPartition(f"This server does not host topic '{name}'.")
+        return topic
+
+    async def delete_topics(
+        self, wanted: Sequence[str | TopicId], *, timeout_ms: int = PROPOSE_TIMEOUT_MS
+    ) -> list[Topic | StreamBusError]:
+        """One answer per name or topic id, in order: the topic that is gone now."""
+        answers: dict[int, Topic | StreamBusError] = {}
+        deadline = self._deadline(timeout_ms)
+        left = list(enumerate(wanted))
+        doomed: list[tuple[int, Topic]] = []
+
+        def decide() -> list[Fact]:
+            nonlocal left, doomed
+            decided = decide_delete(self._node.manifest, [which for _, which in left])
+            facts: list[Fact] = []
+            doomed = []
+            for (place, _), one in zip(left, decided, strict=True):
+                if isinstance(one, tuple):
+                    doomed.append((place, one[0]))
+                    facts.append(one[1])
+                else:
+                    answers[place] = one
+            left = [(place, which) for place, which in left if place not in answers]
+            return _fitting(facts)
+
+        while left:
+            try:
+                facts = await self._decide(decide, deadline)
+            except StreamBusError as error:
+                answers.update((place, error) for place, _ in left)
+                break
+            answers.update(doomed[: len(facts)])
+            left = left[len(facts) :]
+        return [answers[place] for place in range(len(wanted))]
+
+    async def reserve_producer_ids(
+        self, broker_id: BrokerId, timeout_ms: int = PROPOSE_TIMEOUT_MS
+    ) -> range:
+        """Ids that nobody else will ever get."""
+        reserved = range(0)
+
+        def decide() -> list[Fact]:
+            nonlocal reserved
+            fact = decide_reserve_producer_ids(self._node.manifest, broker_id)
+            reserved = range(fact.start, fact.end)
+            return [fact]
+
+        await self._decide(decide, self._deadline(timeout_ms))
+        return reserved
+
+    # One decision at a time
+
+    async def _decide(self, decide: Callable[[], list[Fact]], deadline: int) -> list[Fact]:
+        """The facts decided, once they are applied and published; none if none were needed."""
+        async with self._turn(deadline):
+            # What an earlier caller gave up on may still happen, and would change the ground
+            # that this decision stands on: first learn what it came to.
+            await self._settle(deadline)
+            while facts := decide():
+                # at_ms grows strictly, so that the gate knows old copies from new proposals.
+                stamp = Stamp(
+                    ControllerTerm(self._consensus.term),
+                    self._world.randomness.bytes(12) + bytes(4),
+                    max(self._world.clock.now_ms(), self._node.at_ms + 1),
+                )
+                self._unsettled = split(facts, stamp)
+                if await self._settle(deadline) is not Verdict.STALE:
+                    break
+            return facts
+
+    @asynccontextmanager
+    async def _turn(self, deadline: int) -> AsyncIterator[None]:
+        if self._waiting >= PROPOSALS_IN_FLIGHT_MAX:
+            raise Unavailable(f"{self._waiting} changes of the manifest wait already")
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(self._left(deadline) / 1000):
+                await self._lock.acquire()
+        except TimeoutError:
+            raise RequestTimedOut("other changes of the manifest took all the time") from None
+        finally:
+            self._waiting -= 1
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    async def _settle(self, deadline: int) -> Verdict | None:
+        """Ask, with the same proposal, until it is known what the newest one came to."""
+        wait_ms = _RETRY_MS_MIN
+        is_first = True
+        while self._unsettled:
+            try:
+                verdict = await self._propose_all(deadline)
+            except StorageFailed:
+                # Certainly not in the log; but a former attempt, whose end is unknown, may be.
+                if is_first:
+                    self._unsettled = []
+                raise
+            except Unavailable:
+                is_first = False
+                await self._world.sleep(min(wait_ms, self._left(deadline)))
+                wait_ms = min(2 * wait_ms, _RETRY_MS_MAX)
+                continue
+            # HELD after the last part: another proposal's late part came between. Once more.
+            if verdict is not Verdict.HELD:
+                self._unsettled = []
+                return verdict
+        return None
+
+    async def _propose_all(self, deadline: int) -> Verdict:
+        verdict = Verdict.HELD
+        for proposal, payload in self._unsettled:
+            patience_ms = min(self._left(deadline), _ATTEMPT_MS_MAX)
+            applied = await self._consensus.propose(proposal, payload, patience_ms)
+            verdict = applied.verdict
+        return verdict
+
+    def _deadline(self, timeout_ms: int) -> int:
+        return self._world.clock.monotonic_ms() + timeout_ms
+
+    def _left(self, deadline: int) -> int:
+        left = deadline - self._world.clock.monotonic_ms()
+        if left <= 0:
+            raise RequestTimedOut("the change may or may not have been made")
+        return left
+
+    def _new_cluster_id(self) -> str:
+        """22 characters, as Kafka's; not one that shells take for an option."""
+        while True:
+            text = base64.urlsafe_b64encode(self._world.randomness.bytes(16)).decode().rstrip("=")
+            if not text.startswith("-"):
+                return text
+
+
+def _fitting(facts: list[Fact]) -> list[Fact]:
+    """As many of the first facts as one entry has room for; at least one, which may need parts."""
+    room = _ENTRY_ROOM
+    for count, fact in enumerate(facts):
+        room -= encoded_bytes(fact)
+        if room < 0:
+            return facts[: max(count, 1)]
+    return facts
+
+
+def _answer(fact: TopicCreated, topic_id: TopicId) -> CreatedTopic:
+    return CreatedTopic(
+        fact.name, topic_id, len(fact.replicas), len(fact.replicas[0]), dict(fact.configs)
+    )

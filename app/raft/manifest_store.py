@@ -1,0 +1,212 @@
+"""The manifest's state in SQLite: folded entry by entry, each in one transaction with its index.
+
+Owns    the connection, the tables of app/migrations, and the gate that says what counts.
+Never   is called from the loop: every method is for the `raft` lane.
+Trusts  the journal for durability: this file may fall back to any commit, or be lost, and is then
+        brought up again from there.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+from app.core.manifest.entries import Applied, Entry, Gate, Parts, Verdict, part_number
+from app.core.manifest.facts import (
+    BrokerRegistered,
+    ClusterFormed,
+    Fact,
+    FeatureRaised,
+    ProducerIdsReserved,
+    TopicCreated,
+    TopicDeleted,
+)
+from app.core.manifest.manifest import Manifest, Saved, join_ids
+from app.limits import PROPOSALS_KEPT
+from app.model import ControllerTerm
+from app.raft.consensus import Position
+from app.raft.migrate import migrate
+from app.telemetry import events
+from app.world.ports import Files
+
+_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+
+
+class ManifestStore:
+    def __init__(self, files: Files, directory: str) -> None:
+        self._files = files
+        self._directory = directory
+        self.path = f"{directory}/state.sqlite"
+        self._connection: sqlite3.Connection | None = None
+        self._gate: Gate | None = None  # None: what is committed has to be read again
+        self._journal_id = bytes(16)
+
+    # Opening
+
+    def open(self) -> tuple[Position, int, Manifest]:
+        """The state as committed, with its at_ms; an unreadable one is put aside and begun anew."""
+        self._files.make_directory(self._directory)
+        try:
+            return self._open()
+        except sqlite3.DatabaseError as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _DAMAGED:
+                raise
+            reason = str(error)
+        except ValueError as error:
+            reason = str(error)
+        events.emit("manifest.rebuilt", events.ERROR, path=self.path, reason=reason)
+        self._put_aside()
+        return self._open()
+
+    def _open(self) -> tuple[Position, int, Manifest]:
+        connection = self._connection = self._files.database(self.path)
+        migrate(connection, self.path)
+        # Names and rows are few and read once; what the loop needs later is in the image.
+        manifest = Manifest.load(self.read())
+        gate = self._gate = self._read_gate()
+        (self._journal_id,) = self._one("SELECT journal_id FROM applied")
+        return Position(self._journal_id, gate.index, gate.term), gate.at_ms, manifest
+
+    def _put_aside(self) -> None:
+        self.close()
+        names = set(self._files.list(self._directory))
+        for suffix in ("-wal", "-shm"):
+            if f"state.sqlite{suffix}" in names:
+                self._files.unlink(self.path + suffix)
+        if "state.sqlite" in names:
+            self._files.rename(self.path, f"{self.path}.damaged")
+        self._files.sync_directory(self._directory)
+
+    def bind(self, journal_id: bytes) -> None:
+        assert self._connection is not None
+        self._connection.execute("UPDATE applied SET journal_id = ?", (journal_id,))
+        self._journal_id = journal_id
+
+    # Applying
+
+    def apply(self, entries: Sequence[Entry]) -> list[Applied]:
+        """All of them in one transaction, or none if anything goes wrong."""
+        connection = self._connection
+        assert connection is not None
+        gate = self._gate if self._gate is not None else self._read_gate()
+        self._gate = None  # until the commit, what memory says may not be what is on disk
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            applied = [self._apply(connection, gate, entry) for entry in entries]
+            connection.execute(
+                "UPDATE applied SET entry = ?, term = ?, at_ms = ?",
+                (gate.index, gate.term, gate.at_ms),
+            )
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        self._gate = gate
+        return applied
+
+    def _apply(self, connection: sqlite3.Connection, gate: Gate, entry: Entry) -> Applied:
+        had = gate.parts.proposal if gate.parts is not None else None
+        applied = gate.take(entry)
+        for fact in applied.facts:
+            self._write(connection, fact)
+        if applied.verdict is Verdict.TAKEN:
+            newest = next(reversed(gate.recent))
+            connection.execute("INSERT INTO proposals VALUES (?, ?)", (entry.index, newest))
+            connection.execute(
+                "DELETE FROM proposals WHERE entry IN "
+                "(SELECT entry FROM proposals ORDER BY entry DESC LIMIT -1 OFFSET ?)",
+                (PROPOSALS_KEPT,),
+            )
+        parts = gate.parts
+        if had is not None and (parts is None or parts.proposal != had):
+            connection.execute("DELETE FROM parts")
+        if parts is not None and applied.verdict is Verdict.HELD:
+            number = part_number(entry)
+            row = (number, parts.count, parts.proposal, parts.pieces[number])
+            connection.execute("INSERT OR REPLACE INTO parts VALUES (?, ?, ?, ?)", row)
+        return applied
+
+    def _write(self, connection: sqlite3.Connection, fact: Fact) -> None:
+        """What manifest.py does in memory, in tables; a property test holds the two together."""
+        match fact:
+            case ClusterFormed(cluster_id):
+                connection.execute("UPDATE cluster SET cluster_id = ?", (cluster_id,))
+            case FeatureRaised(level):
+                connection.execute("UPDATE cluster SET level = ?", (level,))
+            case BrokerRegistered(broker_id, incarnation, host, port, rack):
+                row = (broker_id, incarnation, host, port, rack)
+                if connection.execute(
+                    "SELECT 1 FROM brokers WHERE broker_id = ?", (broker_id,)
+                ).fetchone():
+                    connection.execute(
+                        "UPDATE partitions SET leader_epoch = leader_epoch + 1 WHERE leader = ?",
+                        (broker_id,),
+                    )
+                connection.execute("INSERT OR REPLACE INTO brokers VALUES (?, ?, ?, ?, ?)", row)
+            case TopicCreated():
+                self._write_topic(connection, fact)
+            case TopicDeleted(topic_id):
+                for table in ("topics", "topic_configs", "partitions"):
+                    connection.execute(f"DELETE FROM {table} WHERE topic_id = ?", (topic_id,))
+            case ProducerIdsReserved(_, end):
+                connection.execute("UPDATE cluster SET next_producer_id = ?", (end,))
+
+    def _write_topic(self, connection: sqlite3.Connection, fact: TopicCreated) -> None:
+        connection.execute("INSERT INTO topics VALUES (?, ?)", (fact.topic_id, fact.name))
+        connection.executemany(
+            "INSERT INTO topic_configs VALUES (?, ?, ?)",
+            [(fact.topic_id, name, value) for name, value in fact.configs],
+        )
+        connection.executemany(
+            "INSERT INTO partitions VALUES (?, ?, ?, 0, ?, ?)",
+            [
+                (fact.topic_id, number, row[0], join_ids(row), join_ids(row))
+                for number, row in enumerate(fact.replicas)
+            ],
+        )
+
+    # Reading
+
+    def read(self) -> Saved:
+        """Every row, in the order of `Manifest.save`."""
+        cluster_id, level, next_producer_id = self._one(
+            "SELECT cluster_id, level, next_producer_id FROM cluster"
+        )
+        return Saved(
+            cluster_id,
+            level,
+            next_producer_id,
+            self._all("SELECT broker_id, incarnation, host, port, rack FROM brokers ORDER BY 1"),
+            self._all("SELECT topic_id, name FROM topics ORDER BY 1"),
+            self._all("SELECT topic_id, name, value FROM topic_configs ORDER BY 1, 2"),
+            self._all(
+                "SELECT topic_id, partition, leader, leader_epoch, replicas, isr FROM partitions "
+                "ORDER BY 1, 2"
+            ),
+        )
+
+    def _read_gate(self) -> Gate:
+        index, term, at_ms = self._one("SELECT entry, term, at_ms FROM applied")
+        parts: Parts | None = None
+        for number, count, proposal, piece in self._all(
+            "SELECT number, count, proposal, bytes FROM parts ORDER BY number"
+        ):
+            parts = parts or Parts(proposal, count)
+            parts.pieces[number] = piece
+        recent = self._all("SELECT entry, proposal FROM proposals ORDER BY entry")
+        return Gate(index, ControllerTerm(term), at_ms, recent, parts)
+
+    def _one(self, query: str) -> tuple[Any, ...]:
+        rows = self._all(query)
+        if len(rows) != 1:
+            raise ValueError(f"{query}: {len(rows)} rows instead of one")
+        return rows[0]
+
+    def _all(self, query: str) -> list[tuple[Any, ...]]:
+        assert self._connection is not None
+        return self._connection.execute(query).fetchall()
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None

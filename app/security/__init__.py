@@ -1,0 +1,1 @@
+"""Who may do what, and how much: the ports that every request passes."""

@@ -1,0 +1,389 @@
+"""Group commit: everything that arrives while one block is written shares the next.
+
+Owns    the block that fills, the closed ones that wait, the one in flight, and two numbers: what is
+        as durable as `wal.sync` promises, and what is truly synced.
+Never   awaits or does I/O in `append`; never retries a failed write or sync; after one, nothing
+        that was not yet reported as synced ever is.
+Trusts  that whoever appends changes its state and appends in one step, without an await between:
+        the states taken when a block closes are then those of exactly the blocks up to it.
+"""
+
+import asyncio
+from collections import deque
+from functools import partial
+from typing import Protocol
+
+from app import limits
+from app.core.hybrid_clock import HybridClock
+from app.errors import InvalidConfig, StorageFailed
+from app.model import PartitionKey
+from app.tiers.nvme import spares
+from app.tiers.nvme.block import BATCHES, Block, Frame, FrameKind
+from app.tiers.nvme.failures import storage_failed
+from app.tiers.nvme.segment import PAGE_BYTES, Segment, pack_page
+from app.world.ports import Buffer, File, Files, World
+from streambus.protocol.batch import patch_log_append_time
+
+OPEN, FAILED, CLOSED = "open", "failed", "closed"
+_BUFFER_BYTES = limits.BLOCK_BYTES_MAX + limits.BATCH_BYTES_MAX
+_BUFFERS_KEPT = 2
+
+
+class CommitOwner(Protocol):
+    """What group commit asks of the WAL. Called on the loop."""
+
+    def begin_segment(self, first_block: int) -> Segment: ...
+
+    def half_full(self, segment: Segment) -> None: ...
+
+    def sealed(self, block: Block, unsaved: dict[PartitionKey, bool]) -> bool:
+        """`block` is closed, and the last of its segment. Whether the states were taken of all that
+        is
+        `unsaved` (true: dropped)."""
+
+    def written(self, block: Block) -> None:
+        """The block is as durable as `wal.sync` promises."""
+
+    def failed(self, error: StorageFailed) -> None: ...
+
+    def drained(self) -> None: ...
+
+
+def parse_sync(text: str) -> tuple[str, int]:
+    """`wal.sync` as (mode, milliseconds)."""
+    mode, _, interval = text.partition(":")
+    if text in ("block", "os"):
+        return text, 0
+    if mode == "interval" and interval.isdigit() and int(interval) > 0:
+        return mode, int(interval)
+    raise InvalidConfig(f"wal.sync: {text!r} is none of block, interval:<ms>, os")
+
+
+class GroupCommit:
+    def __init__(
+        self,
+        world: World,
+        directory: str,
+        segment_bytes: int,
+        sync: str,
+        clock: HybridClock,
+        owner: CommitOwner,
+    ) -> None:
+        self.state = CLOSED
+        self.error: StorageFailed | None = None
+        self.pending_bytes = 0
+        self.synced_through = 0
+        self.true_through = 0
+        self._world = world
+        self._files: Files = world.files
+        self._lane = world.lane("wal")
+        self._directory = directory
+        self._segment_bytes = segment_bytes
+        self._mode, self._interval_ms = parse_sync(sync)
+        self._clock = clock
+        self._owner = owner
+        self._buffers: list[bytearray] = []
+        self._queue: deque[Block] = deque()
+        self._in_flight: Block | None = None
+        self._is_kicked = False
+        self._was_full = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._waiters: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._unsaved: dict[PartitionKey, bool] = {}
+        self._segment: Segment | None = None
+        self._written_to: Segment | None = None
+        self._block = Block(1, bytearray())
+
+    def begin(self, segment: Segment, first_block: int) -> None:
+        """Everything below `first_block` is truly synced: go on from there in `segment`."""
+        self._loop = asyncio.get_running_loop()
+        self.state, self.error = OPEN, None
+        self.synced_through = self.true_through = first_block - 1
+        self._segment = segment
+        self._written_to = None
+        self._unsaved = {}
+        self._block = Block(first_block, self._take_buffer())
+
+    # Appending
+
+    def append(
+        self,
+        key: PartitionKey,
+        view: memoryview,
+        base_offset: int,
+        end_offset: int,
+        leader_epoch: int,
+        max_timestamp: int,
+        *,
+        log_append_time_ms: int = -1,
+    ) -> int:
+        """Copy one batch into the open block, with what the broker assigns. Gives the block that
+        makes
+        it durable. Raises `StorageFailed` if nothing can be written now."""
+        if self.error is not None or self.state is not OPEN:
+            raise self._refusal()
+        block = self._block
+        frame = block.open.get(key)
+        if (
+            frame is None
+            or frame.leader_epoch != leader_epoch
+            or frame.end_offset > base_offset  # offsets ascend within a frame
+        ):
+            frame = self._open_frame(block, key, BATCHES, base_offset, leader_epoch)
+            block.open[key] = frame
+        if log_append_time_ms >= 0:
+            max_timestamp = log_append_time_ms
+        at = block.append(frame, view, base_offset, end_offset, leader_epoch, max_timestamp)
+        if log_append_time_ms >= 0:
+            patch_log_append_time(block.buffer, at, len(view), log_append_time_ms)
+        self.pending_bytes += len(view)
+        if not self._is_kicked:
+            self._is_kicked = True
+            self._loop.call_soon(self._kick)
+        if block.used >= limits.BLOCK_BYTES_MAX or len(block.frames) >= limits.BLOCK_FRAMES_MAX:
+            self._close_block()
+        return block.sequence
+
+    def append_control(self, key: PartitionKey, kind: int, offset: int, leader_epoch: int) -> int:
+        """Append one control frame: durable, folded and indexed in order with the batches."""
+        if self.error is not None or self.state is not OPEN:
+            raise self._refusal()
+        block = self._block
+        self._open_frame(block, key, kind, offset, leader_epoch)
+        block.open.pop(key, None)  # batches that follow stand behind it
+        if kind == FrameKind.REPLICA_DROPPED:
+            self._unsaved[key] = True
+        self._kick_soon()
+        if len(block.frames) >= limits.BLOCK_FRAMES_MAX:
+            self._close_block()
+        return block.sequence
+
+    @property
+    def newest_block(self) -> int:
+        """The block that anything appended until now is in, or an earlier one."""
+        return self._block.sequence if self._block.frames else self._block.sequence - 1
+
+    def _open_frame(
+        self, block: Block, key: PartitionKey, kind: int, offset: int, leader_epoch: int
+    ) -> Frame:
+        append_ms = self._clock.stamp(self._world.clock.now_ms())
+        frame = Frame(key, kind, offset, leader_epoch, append_ms)
+        block.frames.append(frame)
+        self._unsaved[key] = False
+        return frame
+
+    def _refusal(self) -> StorageFailed:
+        error = self.error
+        if error is None:
+            return StorageFailed(f"{self._directory}: the log is not open")
+        return type(error)(str(error))
+
+    # Closing and writing blocks
+
+    def _kick_soon(self) -> None:
+        if not self._is_kicked:
+            self._is_kicked = True
+            self._loop.call_soon(self._kick)
+
+    def _kick(self) -> None:
+        self._is_kicked = False
+        if self._in_flight is None and self.state is OPEN:
+            self._submit()
+
+    def _close_block(self, *, seals: bool = False) -> None:
+        """Give the open block its place; what is appended from here on goes into another."""
+        block, segment = self._block, self._segment
+        assert segment is not None
+        was_below_half = segment.end < self._segment_bytes // 2
+        block.segment = segment
+        block.position = segment.end
+        segment.end = block.place(segment.end)
+        segment.last_block = block.sequence
+        self._queue.append(block)
+        self._block = Block(block.sequence + 1, self._take_buffer())
+        self._kick_soon()
+        # A segment may end a block late, never early: states are taken here and only here, when
+        # everything that was appended is in closed blocks.
+        block.seals = seals or self._segment_bytes - segment.end < block.block_bytes
+        if block.seals:
+            segment.is_sealed = True
+            if self._owner.sealed(block, self._unsaved):
+                self._unsaved = {}
+            self._segment = self._owner.begin_segment(block.sequence + 1)
+        elif was_below_half and segment.end >= self._segment_bytes // 2:
+            self._owner.half_full(segment)
+
+    def seal(self) -> bool:
+        """End the open segment, if it has anything. False if it has nothing."""
+        segment = self._segment
+        assert segment is not None
+        if not self._block.frames and segment.last_block < segment.first_block:
+            return False
+        self._close_block(seals=True)
+        return True
+
+    def _submit(self) -> None:
+        if not self._queue:
+            if not self._block.frames:
+                return
+            self._close_block()
+        block = self._queue.popleft()
+        self._in_flight = block
+        segment = block.segment
+        assert segment is not None
+        buffers = block.pack(segment.sequence, segment.salt, self.true_through)
+        position = block.position
+        if position == PAGE_BYTES:
+            buffers.insert(0, pack_page(segment.sequence, segment.first_block, segment.salt))
+            position = 0
+        syncs = block.seals and self._mode != "block"
+        job = partial(
+            _write,
+            partial(
+                spares.create, self._files, self._directory, segment.sequence, self._segment_bytes
+            ),
+            segment.file if segment.has_file else None,
+            buffers,
+            position,
+            durable=self._mode == "block",
+            syncs=syncs,
+        )
+        self._lane.submit(job, self._written)
+
+    def _written(self, result: File | BaseException) -> None:
+        block, self._in_flight = self._in_flight, None
+        if self.error is not None:
+            return  # a sync failed meanwhile: this block is given up
+        if isinstance(result, BaseException):
+            self.fail(result)
+            return
+        assert block is not None
+        segment = block.segment
+        assert segment is not None
+        if not segment.has_file:
+            segment.file, segment.has_file = result, True
+        self._written_to = segment
+        self.synced_through = block.sequence
+        if self._mode == "block" or block.seals:
+            self.true_through = block.sequence
+        elif self._mode == "interval" and self._timer is None:
+            self._timer = self._world.call_later(self._interval_ms, self._sync_due)
+        self._submit()  # the disk works on the next block while the loop tells of this one
+        self.pending_bytes -= block.used
+        self._give_buffer(block)
+        self._owner.written(block)
+        waiters = self._waiters
+        while waiters and waiters[0][0] <= block.sequence:
+            _, future = waiters.popleft()
+            if not future.done():
+                future.set_result(None)
+        self._note_pending()
+
+    def _note_pending(self) -> None:
+        if self.pending_bytes > limits.WAL_PENDING_BYTES_MAX:
+            self._was_full = True
+        elif self._was_full and self.pending_bytes < limits.WAL_PENDING_BYTES_MAX // 2:
+            self._was_full = False
+            self._owner.drained()
+
+    # True syncs where `wal.sync` does not wait for them
+
+    def _sync_due(self) -> None:
+        self._timer = None
+        if self.state is OPEN:
+            self._submit_sync(None)
+
+    async def sync_truly(self) -> None:
+        """Everything reported as synced until now is on stable storage, whatever `wal.sync`
+        says."""
+        if self.true_through < self.synced_through and self.state is OPEN:
+            future: asyncio.Future[None] = self._loop.create_future()
+            self._submit_sync(future)
+            await future
+
+    def _submit_sync(self, future: "asyncio.Future[None] | None") -> None:
+        segment, through = self._written_to, self.synced_through
+        if segment is None:
+            return
+
+        def done(result: BaseException | None) -> None:
+            if isinstance(result, BaseException):
+                self.fail(result)
+            elif self.error is None:
+                self.true_through = max(self.true_through, through)
+            if future is not None and not future.done():
+                if self.error is not None:
+                    future.set_exception(self._refusal())
+                else:
+                    future.set_result(None)
+
+        self._lane.submit(segment.file.sync, done)
+
+    async def synced(self, block: int) -> None:
+        """Until `block` is as durable as `wal.sync` promises. Raises `StorageFailed` if it never
+        is."""
+        if block <= self.synced_through:
+            return
+        if self.error is not None or self.state is not OPEN:
+            raise self._refusal()
+        future: asyncio.Future[None] = self._loop.create_future()
+        if self._waiters and self._waiters[-1][0] > block:
+            block = self._waiters[-1][0]
+        self._waiters.append((block, future))
+        await future
+
+    # The end
+
+    def fail(self, error: BaseException) -> None:
+        """A write or sync failed: once and for all of this life."""
+        if self.error is not None:
+            return
+        self.error = storage_failed(error, self._directory)
+        self.state = FAILED
+        self._give_up()
+        self._owner.failed(self.error)
+        if self._was_full:
+            self._was_full = False
+            self._owner.drained()
+
+    def close(self) -> None:
+        self.state = CLOSED
+        self._give_up()
+
+    def _give_up(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._queue.clear()
+        self._buffers.clear()
+        self._block = Block(self._block.sequence, bytearray())
+        self.pending_bytes = 0
+        while self._waiters:
+            _, future = self._waiters.popleft()
+            if not future.done():
+                future.set_exception(self._refusal())
+
+    def _take_buffer(self) -> bytearray:
+        return self._buffers.pop() if self._buffers else bytearray(_BUFFER_BYTES)
+
+    def _give_buffer(self, block: Block) -> None:
+        if len(self._buffers) < _BUFFERS_KEPT and block.capacity == _BUFFER_BYTES:
+            self._buffers.append(block.buffer)
+
+
+def _write(
+    create: "partial[File]",
+    file: File | None,
+    buffers: list[Buffer],
+    position: int,
+    *,
+    durable: bool,
+    syncs: bool,
+) -> File:
+    """One round, on the `wal` lane."""
+    if file is None:
+        file = create()
+    file.write(buffers, position, durable=durable)
+    if syncs:
+        file.sync()
+    return file

@@ -1,0 +1,123 @@
+"""Reading a segment from the start: which blocks are really there, and where they cannot be.
+
+Owns    the walk from block to block, and the search for later ones behind an invalid one.
+Never   believes a block of another segment, of the file's former life, or made up inside a record:
+        header and table must have the CRC seeded with this segment's sequence, and carry its salt,
+        which nobody could know when the bytes underneath were written.
+Trusts  nothing else of what it reads. Blocking: call it on a lane.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from app.limits import MIB
+from app.tiers.nvme import block
+from app.tiers.nvme.block import Frame
+from app.tiers.nvme.segment import PAGE_BYTES, parse_page
+from app.world.ports import File
+
+WINDOW_BYTES = 4 * MIB
+
+
+class Window:
+    """A file read in large pieces: parsing small blocks costs no system call each."""
+
+    def __init__(self, file: File) -> None:
+        self.file = file
+        self.size = file.size()
+        self._start = 0
+        self._held = memoryview(b"")
+
+    def get(self, position: int, length: int) -> memoryview:
+        """The bytes at `position`, fewer at the end of the file."""
+        at = position - self._start
+        if at < 0 or at + length > len(self._held):
+            self._held = memoryview(self.file.read(position, max(length, WINDOW_BYTES)))
+            self._start, at = position, 0
+        return self._held[at : at + length]
+
+
+class Found(NamedTuple):
+    """A block whose header and table are right; its frames are not looked at yet."""
+
+    position: int
+    block: int
+    synced_through: int
+    block_bytes: int
+    frames: int
+
+
+class Life(NamedTuple):
+    """What says that a segment file was begun: its page, or the block behind it, or both."""
+
+    salt: int
+    first_block: int
+    is_page_damaged: bool
+
+
+def begun(window: Window, sequence: int, path: str) -> Life | None:
+    """Whether the file holds this segment, or is only prepared for it (or was never written)."""
+    page = parse_page(bytes(window.get(0, PAGE_BYTES)), sequence, path)
+    if page is not None:
+        return Life(page.b, page.a, is_page_damaged=False)
+    # Page and first block are written together, so the page may be torn although the block is
+    # whole.
+    raw = window.get(PAGE_BYTES, block.HEADER_BYTES)
+    claim = block.claimed(raw, 0, sequence)
+    if claim is None:
+        return None
+    salt, head_bytes = claim
+    raw = window.get(PAGE_BYTES, head_bytes)
+    header = block.parse_header(raw, 0, head_bytes, path)
+    return Life(salt, header.block, is_page_damaged=True) if header is not None else None
+
+
+def blocks(window: Window, sequence: int, life: Life, path: str) -> Iterator[Found]:
+    """Every valid block of the segment in order: one after another, and across whatever is not
+    one."""
+    position = PAGE_BYTES
+    newest = life.first_block - 1
+    while position >= 0:
+        found = _block_at(window, position, sequence, life.salt, path)
+        if found is not None and found.block > newest:
+            yield found
+            newest = found.block
+            position += found.block_bytes
+        else:
+            position = _search(window, position + block.ALIGNMENT, sequence, life.salt, path)
+
+
+def frames(window: Window, found: Found) -> list[Frame]:
+    """The frames of a block, as its table says."""
+    head_bytes = block.HEADER_BYTES + block.ENTRY_BYTES * found.frames
+    raw = window.get(found.position, head_bytes)
+    return block.parse_table(raw, 0, found.frames, found.position)
+
+
+def _block_at(window: Window, position: int, sequence: int, salt: int, path: str) -> Found | None:
+    raw = window.get(position, block.HEADER_BYTES)
+    claim = block.claimed(raw, 0, sequence)
+    if claim is None or claim[0] != salt or position + claim[1] > window.size:
+        return None
+    raw = window.get(position, claim[1])
+    header = block.parse_header(raw, 0, claim[1], path)
+    if header is None:
+        return None
+    return Found(position, header.block, header.synced_through, header.block_bytes, header.frames)
+
+
+def _search(window: Window, position: int, sequence: int, salt: int, path: str) -> int:
+    """The next position from `position` on where a valid block stands, -1 if there is none."""
+    overlap = len(block.MAGIC) - 1
+    while position + block.HEADER_BYTES <= window.size:
+        read = window.file.read(position, WINDOW_BYTES)
+        at = read.find(block.MAGIC)
+        while at >= 0:
+            candidate = position + at
+            if candidate % block.ALIGNMENT == 0 and (
+                _block_at(window, candidate, sequence, salt, path) is not None
+            ):
+                return candidate
+            at = read.find(block.MAGIC, at + 1)
+        position += max(len(read) - overlap, 1)
+    return -1

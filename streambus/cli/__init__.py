@@ -1,0 +1,1 @@
+"""The `streambus` command."""

@@ -1,0 +1,315 @@
+"""One connection: frames in any cut, order of answers, back-pressure, limits."""
+
+import pytest
+
+from app import limits
+from app.kafka.connection import LEGAL, State
+from app.kafka.context import KafkaSettings
+from tests.unit.kafka.arrange import (
+    Kit,
+    Throttle,
+    correlation_ids,
+    decoded,
+    frames,
+    produce,
+    records,
+    request,
+    settled,
+)
+
+
+@pytest.mark.parametrize("piece", [1, 3, 7, 100, 1 << 20])
+async def test_requests_arrive_whole_however_they_are_cut(piece: int) -> None:
+    async with Kit() as kit:
+        kit.controller.add("orders")
+        peer = kit.connect()
+        bodies = [records(count) for count in (1, 50, 2)]
+        peer.send(b"".join(produce(n, body=body) for n, body in enumerate(bodies)), piece)
+        kit.replica("orders").sync()
+        kit.registry.round()
+        assert correlation_ids(peer.taken()) == [0, 1, 2]
+        assert [stored for stored, _ in kit.replica("orders").appended] == bodies
+
+
+async def test_a_large_request_borrows_a_buffer_and_gives_it_back() -> None:
+    async with Kit() as kit:
+        kit.controller.add("orders")
+        peer = kit.connect()
+        body = bytes(3 * limits.MIB)
+        peer.send(produce(1, body=body) + produce(2, body=body), 100_000)
+        assert kit.listener.pool.lent_bytes >= 3 * limits.MIB
+        assert [len(stored) for stored, _ in kit.replica("orders").appended] == [len(body)] * 2
+        kit.replica("orders").sync()
+        kit.registry.round()
+        kit.world.advance(5_000)
+        assert kit.listener.pool.lent_bytes == 0
+        peer.send(produce(3))
+        assert len(kit.replica("orders").appended) == 3
+
+
+async def test_produce_is_pipelined_and_answered_in_order_by_one_write() -> None:
+    async with Kit() as kit:
+        kit.controller.add("orders", partitions=2)
+        peer = kit.connect()
+        peer.send(produce(1, partition=0) + produce(2, partition=1) + produce(3, partition=0))
+        kit.replica("orders", 1).sync()
+        kit.registry.round()
+        assert peer.taken() == b""  # the first is not durable yet
+        kit.replica("orders", 0).sync()
+        kit.registry.round()
+        assert correlation_ids(peer.taken()) == [1, 2, 3]
+        assert peer.channel.writes == 1
+
+
+async def test_answers_of_a_round_nobody_announces_go_out_all_the_same() -> None:
+    async with Kit() as kit:
+        kit.controller.add("orders")
+        peer = kit.connect()
+        peer.send(produce(1) + produce(2))
+        kit.replica("orders").sync()
+        await settled()
+        assert correlation_ids(peer.taken()) == [1, 2]
+        assert peer.channel.writes == 1
+
+
+async def test_another_request_sees_everything_before_it_answered() -> None:
+    async with Kit() as kit:
+        kit.controller.add("orders")
+        peer = kit.connect()
+        peer.send(produce(1) + request("ApiVersions", 0, 2) + produce(3))
+        await settled()
+        assert peer.taken() == b""
+        assert len(kit.replica("orders").appended) == 1
+        kit.replica("orders").sync()
+        await settled()
+        assert correlation_ids(peer.taken()) == [1, 2]
+        assert len(kit.replica("orders").appended) == 2
+        kit.replica("orders").sync()
+        await settled()
+        assert correlation_ids(peer.taken()) == [3]
+
+
+async def test_reading_stops_only_when_what_waits_fills_the_buffer() -> None:
+    async with Kit() as kit:
+        kit.controller.add("orders")
+        peer = kit.connect()
+        peer.send(produce(0) + request("ApiVersions", 0, 1))
+        assert not peer.channel.is_paused
+        peer.send(b"".join(produce(n) for n in range(2, 202)))
+        assert peer.channel.is_paused
+        assert len(kit.replica("orders").appended) == 1
+        while peer.unsent or kit.replica("orders").appended[200:] == []:
+            kit.replica("orders").sync()
+            await settled()
+            peer.more()
+        kit.replica("orders").sync()
+        await settled()
+        assert correlation_ids(peer.taken()) == list(range(202))
+        assert not peer.channel.is_paused
+
+
+async def test_unanswered_bytes_of_a_connection_are_bounded() -> None:
+    settings = KafkaSettings(in_flight_bytes_max=10_000)
+    async with Kit(settings=settings) as kit:
+        kit.controller.add("orders")
+        peer = kit.connect()
+        peer.send(b"".join(produce(n, body=bytes(1_000)) for n in range(50)))
+        appended = kit.replica("orders").appended
+        assert 9 <= len(appended) <= 10
+        rounds = 0
+        while len(appended) < 50:
+            kit.replica("orders").sync()
+            kit.registry.round()
+            peer.more()
+            rounds += 1
+        assert rounds >= 4
+        kit.replica("orders").sync()
+        kit.registry.round()
+        assert correlation_ids(peer.taken()) == list(range(50))
+
+
+async def test_requests_wait_in_order_while_the_log_holds_too_much() -> None:
+    async with Kit() as kit:
+        kit.controller.add("orders")
+        first, second = kit.connect(), kit.connect()
+        kit.registry.wal.pending_bytes = limits.WAL_PENDING_BYTES_MAX + 1
+        first.send(produce(1) + produce(2))
+        second.send(produce(3) + produce(4))
+        assert len(kit.replica("orders").appended) == 2
+        kit.registry.wal.pending_bytes = 0
+        kit.registry.drained()
+        assert len(kit.replica("orders").appended) == 4
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"\xff\xff\xff\xff",
+        (limits.REQUEST_BYTES_MAX + 1).to_bytes(4, "big"),
+        (9).to_bytes(4, "big") + bytes(9),
+        (12).to_bytes(4, "big") + b"\x7f\xff" + bytes(10),
+        (12).to_bytes(4, "big") + b"\x00\x00\x00\x02" + bytes(8),
+        (12).to_bytes(4, "big") + b"\x00\x00\x00\x09" + bytes(8),
+        (12).to_bytes(4, "big") + b"\x00\x01\x00\x04" + bytes(8),
+        (14).to_bytes(4, "big") + b"\x00\x03\x00\x01\x00\x00\x00\x07\x7f\xff" + bytes(4),
+    ],
+    ids=[
+        "negative size",
+        "too large",
+        "no header",
+        "unknown api",
+        "Produce 2",
+        "Produce 9 without a body",
+        "Fetch without a body",
+        "client id beyond the frame",
+    ],
+)
+async def test_what_does_not_parse_closes_its_connection_with_one_event(
+    sent: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with Kit() as kit:
+        kit.controller.add("orders")
+        bystander, peer = kit.connect(), kit.connect()
+        bystander.send(produce(1))
+        peer.send(sent)
+        await settled()
+        assert peer.channel.is_closed
+        assert [each.getMessage() for each in caplog.records] == ["connection.refused"]
+        peer.close()
+        kit.replica("orders").sync()
+        kit.registry.round()
+        assert correlation_ids(bystander.taken()) == [1]
+        assert list(kit.listener.connections) == [bystander.connection]
+
+
+async def test_a_request_is_refused_before_memory_is_taken_for_it() -> None:
+    settings = KafkaSettings(request_bytes_max=1_000)
+    async with Kit(settings=settings) as kit:
+        peer = kit.connect()
+        peer.send((1_001).to_bytes(4, "big"))
+        assert peer.channel.is_closed
+        assert kit.listener.pool.lent_bytes == 0
+
+
+async def test_connections_over_the_limit_are_turned_away() -> None:
+    async with Kit(settings=KafkaSettings(connections_max=2)) as kit:
+        kept = [kit.connect(), kit.connect()]
+        turned_away = kit.connect()
+        assert turned_away.channel.is_aborted
+        kept[0].close()
+        assert not kit.connect().channel.is_closed
+
+
+async def test_an_idle_connection_is_closed_and_a_waiting_one_is_not() -> None:
+    async with Kit(settings=KafkaSettings(connection_idle_ms=10_000)) as kit:
+        kit.controller.add("orders")
+        idle, waiting, busy = kit.connect(), kit.connect(), kit.connect()
+        waiting.send(produce(1))
+        for _ in range(12):
+            kit.world.advance(1_000)
+            busy.send(request("ApiVersions", 0))
+            await settled()
+        assert idle.channel.is_closed
+        assert not waiting.channel.is_closed
+        assert not busy.channel.is_closed
+
+
+async def test_a_peer_that_does_not_read_is_not_served_on() -> None:
+    async with Kit() as kit:
+        peer = kit.connect()
+        peer.channel.is_full = True
+        peer.send(request("ApiVersions", 0, 1) + request("ApiVersions", 0, 2))
+        await settled()
+        assert correlation_ids(peer.taken()) == [1]
+        peer.channel.is_full = False
+        peer.connection.drained()
+        await settled()
+        assert correlation_ids(peer.taken()) == [2]
+
+
+async def test_a_throttled_connection_is_answered_at_once_and_muted() -> None:
+    async with Kit(quotas=Throttle(250)) as kit:
+        kit.controller.add("orders")
+        peer = kit.connect()
+        peer.send(produce(1) + produce(2))
+        kit.replica("orders").sync()
+        await settled()
+        (frame,) = frames(peer.taken())
+        assert decoded("Produce", 9, frame).throttle_time_ms == 250
+        assert peer.connection.state is State.MUTED
+        kit.world.advance(249)
+        assert len(kit.replica("orders").appended) == 1
+        kit.world.advance(1)
+        assert len(kit.replica("orders").appended) == 2
+
+
+async def test_a_lost_connection_leaves_nothing_behind() -> None:
+    async with Kit(quotas=Throttle(250)) as kit:
+        kit.controller.add("orders")
+        peer = kit.connect()
+        peer.send(produce(1, body=bytes(200_000))[:150_000])
+        assert kit.listener.pool.lent_bytes > 0
+        peer.close()
+        assert kit.listener.pool.lent_bytes == 0
+        other = kit.connect()
+        other.send(produce(1))
+        other.close()
+        kit.replica("orders").sync()
+        kit.registry.round()
+        await settled()
+        assert other.taken() == b""
+        assert not kit.listener.connections
+
+
+async def test_a_full_pool_makes_requests_wait_in_order() -> None:
+    settings = KafkaSettings(receive_pool_bytes=4 * limits.MIB)
+    async with Kit(settings=settings) as kit:
+        kit.controller.add("orders")
+        body = bytes(2 * limits.MIB - 500)
+        frame = produce(1, body=body)
+        peers = [kit.connect() for _ in range(4)]
+        for peer in peers:
+            peer.send(frame[:100_000])
+        assert [peer.channel.is_paused for peer in peers] == [False, False, True, True]
+        for peer in peers:
+            peer.send(peer.unsent + frame[100_000:] if not peer.channel.is_paused else b"")
+        kit.replica("orders").sync()
+        kit.registry.round()
+        kit.world.advance(3_000)
+        assert [peer.channel.is_paused for peer in peers] == [False] * 4
+        assert kit.listener.pool.lent_bytes <= 4 * limits.MIB
+
+
+async def test_stopping_answers_what_is_in_flight_and_takes_nothing_more() -> None:
+    async with Kit() as kit:
+        kit.controller.add("orders")
+        peer, idle = kit.connect(), kit.connect()
+        peer.send(produce(1))
+        peer.connection.stop()
+        idle.connection.stop()
+        assert idle.channel.is_closed
+        peer.send(produce(2))
+        assert len(kit.replica("orders").appended) == 1
+        kit.replica("orders").sync()
+        kit.registry.round()
+        assert correlation_ids(peer.taken()) == [1]
+        assert peer.channel.is_closed
+
+
+def test_states_only_move_where_they_may() -> None:
+    assert LEGAL[State.CLOSED] == set()
+    assert all(State.CLOSED in after for state, after in LEGAL.items() if state is not State.CLOSED)
+
+
+async def test_hostile_pipelines_do_not_exhaust_the_stack() -> None:
+    async with Kit() as kit:
+        kit.controller.add("orders")
+        kit.replica("orders").refuses = 56
+        peer = kit.connect()
+        one = produce(1) + request(
+            "Fetch", 4, 2, replica_id=-1, max_wait_ms=0, min_bytes=0, max_bytes=1,
+            isolation_level=0, topics=[],
+        )  # fmt: skip
+        peer.send(one * 5_000)
+        await settled()
+        assert correlation_ids(peer.taken()) == [1, 2] * 5_000

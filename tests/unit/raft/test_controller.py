@@ -1,0 +1,282 @@
+"""The controller: decides one thing at a time, and answers when it counts."""
+
+import asyncio
+from collections import Counter
+
+import pytest
+
+from app.core.manifest.decide import ControllerDefaults, NewTopic
+from app.errors import (
+    InvalidConfig,
+    InvalidRequest,
+    InvalidTopic,
+    RequestTimedOut,
+    StreamBusError,
+    TopicAlreadyExists,
+    UnknownTopicId,
+    UnknownTopicOrPartition,
+)
+from app.model import NO_TOPIC_ID, BrokerId, TopicId
+from app.raft.controller import Controller, CreatedTopic
+from app.raft.single_node import SingleNode
+from tests.contract.places import Everywhere, Place, everywhere
+from tests.unit.raft.brokers import controller
+
+__all__ = ["everywhere"]
+
+
+def kinds(answers: list[CreatedTopic | StreamBusError]) -> list[type]:
+    return [type(answer) for answer in answers]
+
+
+def test_a_created_topic_is_in_the_image_before_the_reply(everywhere: Everywhere) -> None:
+    async def scenario(place: Place) -> None:
+        broker = await controller(place.boot(), place.directory)
+
+        async def create(name: str) -> None:
+            (answer,) = await broker.create_topics([NewTopic(name, 3)])
+            assert isinstance(answer, CreatedTopic)
+            topic = broker.image.topics_by_name[name]
+            assert answer == CreatedTopic(name, topic.topic_id, 3, 1, {})
+
+        await asyncio.gather(*(create(f"t{n}") for n in range(20)))
+        await broker.close()
+
+    everywhere(scenario)
+
+
+def test_the_same_topic_asked_for_at_once_is_made_once(everywhere: Everywhere) -> None:
+    async def scenario(place: Place) -> None:
+        broker = await controller(place.boot(), place.directory)
+        answers = await asyncio.gather(*(broker.create_topics([NewTopic("a")]) for _ in range(9)))
+        assert Counter(kinds([one for (one,) in answers])) == {
+            CreatedTopic: 1,
+            TopicAlreadyExists: 8,
+        }
+        topics = await asyncio.gather(*(broker.ensure_topic("b") for _ in range(9)))
+        assert len({topic.topic_id for topic in topics}) == 1
+        await broker.close()
+
+    everywhere(scenario)
+
+
+def test_answers_come_in_the_order_of_the_topics_asked_for(everywhere: Everywhere) -> None:
+    async def scenario(place: Place) -> None:
+        broker = await controller(place.boot(), place.directory)
+        asked = [NewTopic("a"), NewTopic("no/slash"), NewTopic("b"), NewTopic("b"), NewTopic("c")]
+        answers = await broker.create_topics(asked)
+        assert kinds(answers) == [
+            CreatedTopic,
+            InvalidTopic,
+            InvalidRequest,
+            InvalidRequest,
+            CreatedTopic,
+        ]
+        assert set(broker.image.topics_by_name) == {"a", "c"}
+        assert await broker.create_topics([]) == []
+        await broker.close()
+
+    everywhere(scenario)
+
+
+def test_topics_of_one_request_share_proposals_as_far_as_an_entry_has_room(
+    everywhere: Everywhere,
+) -> None:
+    async def scenario(place: Place) -> None:
+        broker = await controller(place.boot(), place.directory)
+        before = broker.image.index
+        answers = await broker.create_topics([NewTopic(f"t{n}") for n in range(100)])
+        assert set(kinds(answers)) == {CreatedTopic}
+        assert broker.image.index == before + 1
+        many = [NewTopic(f"{'x' * 200}{n}") for n in range(300)]
+        assert set(kinds(await broker.create_topics(many))) == {CreatedTopic}
+        assert broker.image.index == before + 1 + 3
+        assert len(broker.image.topics_by_name) == 400
+        await broker.close()
+
+    everywhere(scenario)
+
+
+def test_a_topic_too_large_for_one_entry_travels_in_parts(everywhere: Everywhere) -> None:
+    async def scenario(place: Place) -> None:
+        world = place.boot()
+        broker = await controller(world, place.directory)
+        # Rows that all differ cannot be packed: assignments of a cluster of many brokers.
+        configs: dict[str, str | None] = {"cleanup.policy": ",".join(["delete"] * 10_000)}
+        before = broker.image.index
+        answers = await broker.create_topics([NewTopic("a"), NewTopic("wide", configs=configs)])
+        assert set(kinds(answers)) == {CreatedTopic}
+        assert broker.image.index == before + 1 + 2, "one entry, then two parts"
+        await place.kill()
+        broker = await controller(place.boot(), place.directory)
+        assert len(broker.image.topics_by_name["wide"].configs["cleanup.policy"]) == 69_999
+        await broker.close()
+
+    everywhere(scenario)
+
+
+def test_validating_only_answers_alike_and_changes_nothing(everywhere: Everywhere) -> None:
+    async def scenario(place: Place) -> None:
+        broker = await controller(place.boot(), place.directory)
+        before = broker.image
+        answers = await broker.create_topics([NewTopic("a"), NewTopic("..")], validate_only=True)
+        assert answers[0] == CreatedTopic("a", NO_TOPIC_ID, 1, 1, {})
+        assert isinstance(answers[1], InvalidTopic)
+        assert broker.image is before
+        await broker.close()
+
+    everywhere(scenario)
+
+
+def test_topics_are_deleted_by_name_or_id_and_come_again_as_others(
+    everywhere: Everywhere,
+) -> None:
+    async def scenario(place: Place) -> None:
+        broker = await controller(place.boot(), place.directory)
+        await broker.create_topics([NewTopic("a"), NewTopic("b")])
+        first = broker.image.topics_by_name["a"]
+        by_id = broker.image.topics_by_name["b"].topic_id
+        answers = await broker.delete_topics(["a", "nope", by_id, TopicId(b"?" * 16)])
+        assert answers[0] == first
+        assert isinstance(answers[1], UnknownTopicOrPartition)
+        assert not isinstance(answers[2], StreamBusError)
+        assert isinstance(answers[3], UnknownTopicId)
+        assert not broker.image.topics_by_name
+        again = await broker.ensure_topic("a")
+        assert again.topic_id != first.topic_id
+        assert again.partitions[0].leader_epoch == 0
+        await broker.close()
+
+    everywhere(scenario)
+
+
+def test_a_topic_made_by_asking_for_it_gets_the_defaults(everywhere: Everywhere) -> None:
+    async def scenario(place: Place) -> None:
+        world = place.boot()
+        broker = await controller(world, place.directory, ControllerDefaults(num_partitions=4))
+        assert len((await broker.ensure_topic("a")).partitions) == 4
+        with pytest.raises(InvalidTopic):
+            await broker.ensure_topic("no/slash")
+        await broker.close()
+
+    everywhere(scenario)
+
+
+def test_where_topics_are_not_made_by_asking_an_unknown_one_is_unknown(
+    everywhere: Everywhere,
+) -> None:
+    async def scenario(place: Place) -> None:
+        world = place.boot()
+        broker = await controller(world, place.directory, ControllerDefaults(auto_create=False))
+        with pytest.raises(UnknownTopicOrPartition):
+            await broker.ensure_topic("a")
+        await broker.create_topics([NewTopic("a")])
+        assert (await broker.ensure_topic("a")).name == "a"
+        await broker.close()
+
+    everywhere(scenario)
+
+
+def test_each_start_is_a_new_incarnation_and_a_new_epoch_of_what_it_leads(
+    everywhere: Everywhere,
+) -> None:
+    async def scenario(place: Place) -> None:
+        for start in range(1, 4):
+            broker = await controller(place.boot(), place.directory)
+            assert broker.image.brokers[BrokerId(1)].incarnation == start
+            assert broker.image.controller_id == 1
+            topic = await broker.ensure_topic("a")
+            assert topic.partitions[0].leader_epoch == start - 1
+            await place.kill()
+
+    everywhere(scenario)
+
+
+def test_a_directory_of_another_broker_is_refused(everywhere: Everywhere) -> None:
+    async def scenario(place: Place) -> None:
+        broker = await controller(place.boot(), place.directory)
+        with pytest.raises(InvalidConfig, match="belongs to broker 1"):
+            await broker.register_broker(BrokerId(2), "host", 9092)
+        await broker.close()
+
+    everywhere(scenario)
+
+
+def test_a_caller_whose_time_is_up_hears_that_it_is_not_known(everywhere: Everywhere) -> None:
+    async def scenario(place: Place) -> None:
+        broker = await controller(place.boot(), place.directory)
+        (answer,) = await broker.create_topics([NewTopic("late")], timeout_ms=0)
+        assert isinstance(answer, RequestTimedOut)
+        (answer2,) = await broker.delete_topics(["late"], timeout_ms=0)
+        assert isinstance(answer2, RequestTimedOut)
+        # Whatever became of it, the next decision knows.
+        topic = await broker.ensure_topic("late")
+        assert topic.name == "late"
+        await broker.close()
+
+    everywhere(scenario)
+
+
+def test_a_caller_that_goes_away_takes_nothing_back_and_blocks_nobody(
+    everywhere: Everywhere,
+) -> None:
+    async def scenario(place: Place) -> None:
+        broker = await controller(place.boot(), place.directory)
+        tasks = [asyncio.ensure_future(broker.create_topics([NewTopic(f"t{n}")])) for n in range(5)]
+        await asyncio.sleep(0)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await broker.create_topics([NewTopic(f"t{n}") for n in range(5)])
+        assert set(broker.image.topics_by_name) == {f"t{n}" for n in range(5)}
+        await broker.close()
+
+    everywhere(scenario)
+
+
+def test_two_brokers_in_one_process_share_nothing(everywhere: Everywhere) -> None:
+    async def scenario(place: Place) -> None:
+        world = place.boot()
+        one = await controller(world, f"{place.directory}/one")
+        other = await controller(world, f"{place.directory}/other")
+        await one.create_topics([NewTopic("a")])
+        assert one.image.cluster_id != other.image.cluster_id
+        assert not other.image.topics_by_name
+        await one.close()
+        await other.close()
+
+    everywhere(scenario)
+
+
+def test_at_ms_grows_though_the_clock_goes_back(everywhere: Everywhere) -> None:
+    async def scenario(place: Place) -> None:
+        world = place.boot()
+        broker = await controller(world, place.directory)
+        stamps = []
+        broker.watch(lambda image: stamps.append(broker._node.at_ms))
+
+        class Back:
+            def now_ms(self) -> int:
+                return 5
+
+            def monotonic_ms(self) -> int:
+                return 5
+
+        world.clock = Back()
+        for name in ("a", "b", "c"):
+            await broker.create_topics([NewTopic(name)])
+        assert stamps == sorted(set(stamps))
+        await broker.close()
+
+    everywhere(scenario)
+
+
+def test_without_a_log_nothing_is_decided(everywhere: Everywhere) -> None:
+    async def scenario(place: Place) -> None:
+        world = place.boot()
+        path = f"{place.directory}/manifest"
+        broker = Controller(world, SingleNode(world, path), path)
+        with pytest.raises(StreamBusError):
+            await broker.register_broker(BrokerId(1), "host", 9092)
+
+    everywhere(scenario)
