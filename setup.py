@@ -14,11 +14,15 @@ else:
     extensions = cythonize(
         [
             Extension(
-                f"streambus.protocol.{name}", [f"streambus/protocol/{name}.pyx"], optional=True
+                f"streambus.protocol.{name}",
+                [f"streambus/protocol/{name}.pyx"],
+                extra_compile_args=["-g0"],
             )
             for name in ("_kernel_decode", "_kernel_encode")
         ],
         build_dir="build/cython",
     )
+    for extension in extensions:
+        extension.optional = True  # cythonize does not carry it over
 
 setup(ext_modules=extensions)

@@ -10,6 +10,7 @@ is in flight is answered, the log is synced, the directory is let go.
 
 import asyncio
 import gc
+import resource
 import signal
 import ssl
 import sys
@@ -200,6 +201,7 @@ def run(config: BrokerConfig, on_ready: Callable[[Started], None]) -> None:
     """Run a broker in this process until SIGTERM or SIGINT. Raises one of the four kinds of
     error."""
     events.configure(config.log.rendering, config.log.level)
+    _raise_descriptor_limit()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_serve(config, on_ready))
@@ -225,6 +227,12 @@ async def _serve(config: BrokerConfig, on_ready: Callable[[Started], None]) -> N
     finally:
         await world.close()
     events.emit("broker.stopped", broker_id=config.broker_id)
+
+
+def _raise_descriptor_limit() -> None:
+    """Two descriptors a connection, a few per segment: take what the system lets this user have."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

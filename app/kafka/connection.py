@@ -1,6 +1,6 @@
 """One client's connection: bytes in, requests in order, answers out in the same order.
 
-Owns    the receive buffer, the order of work on one connection, and what holds it back.
+Owns    the order of work on one connection, and what holds it back.
 Never   decides what an API does, and never touches another connection: bytes that do not parse
         close this one with one event, `connection.refused`.
 Trusts  that all calls come on the loop, and that a handler is done with the request's bytes when it
@@ -22,6 +22,7 @@ from app import limits
 from app.kafka.context import RequestContext
 from app.kafka.handlers import produce
 from app.kafka.pins import Pins
+from app.kafka.receive_buffer import ReceiveBuffer
 from app.kafka.router import Route, answer
 from app.kafka.routes import Routes
 from app.model import ANONYMOUS, Principal
@@ -44,8 +45,6 @@ _PRODUCE = produce.KEY
 _PRODUCE_VERSIONS = produce.VERSIONS
 _API_VERSIONS = 18
 _REQUEST_BYTES_MIN = 10  # api key, version, correlation id, client id: header v1
-_FIRST_READ = 64 * limits.KIB  # before a frame's length is known, so that no long tail moves
-_READ_MIN = 512  # room worth reading into; with less, what is left moves to the front
 
 # What parsing waits for (bits of `Connection.holds`).
 TURN = 1  # a request that is not Produce runs or is parked
@@ -90,24 +89,16 @@ class Connection:
     """A `Receiver` (app/world/ports.py). Made by `Door.accept`."""
 
     __slots__ = (
-        "_borrowed",
         "_client_id_bytes",
-        "_idle",
         "_idle_sweeps",
         "_is_active",
         "_is_parsing",
-        "_limit",
         "_mute_timer",
         "_outbox",
-        "_pool",
-        "_reads_are_paused",
-        "_start",
-        "_view",
-        "_wants_spare",
+        "buffer",
         "channel",
         "client_id",
         "door",
-        "end",
         "holds",
         "in_flight",
         "in_flight_bytes",
@@ -129,15 +120,7 @@ class Connection:
         self.principal: Principal = ANONYMOUS
         self.client_id = ""
         self._client_id_bytes = b""
-        self._pool = listener.pool
-        self._idle = bytearray(limits.RECEIVE_BUFFER_IDLE_BYTES)
-        self._borrowed: bytearray | None = None
-        self._view = memoryview(self._idle)
-        self._start = 0  # of what is not parsed
-        self.end = 0  # of what has arrived
-        self._limit = len(self._view)  # how far the next read may go
-        self._wants_spare = False
-        self._reads_are_paused = False
+        self.buffer = ReceiveBuffer(listener.pool)
         self._is_parsing = False
         self.holds = 0
         self.turn: Turn | None = None
@@ -155,7 +138,7 @@ class Connection:
     # Receiver
 
     def connected(self, channel: Channel) -> None:
-        self.channel = channel
+        self.channel = self.buffer.channel = channel
         if not self.listener.admit(self):
             self._move(State.CLOSED)
             self.holds |= CLOSED
@@ -164,15 +147,13 @@ class Connection:
         self._move(State.READY)
 
     def get_buffer(self) -> memoryview:
-        return self._view[self.end : self._limit]
+        return self.buffer.room()
 
     def buffer_updated(self, count: int) -> None:
         if self.holds & CLOSED:
             return  # what still comes goes nowhere
-        self.end += count
+        self.buffer.arrived(count)
         self._is_active = True
-        if self.end == limits.RECEIVE_BUFFER_IDLE_BYTES and self._borrowed is None:
-            self._wants_spare = True
         self._run()
 
     def drained(self) -> None:
@@ -181,9 +162,7 @@ class Connection:
     def disconnected(self, error: BaseException | None) -> None:
         self._move(State.CLOSED)
         self.holds |= CLOSED
-        self._pool.cancel(self._lent)
-        if not self.holds & REWRITE:  # a lane may still read the buffer: release_buffer
-            self._become(None)
+        self.buffer.discard()
         if self._mute_timer is not None:
             self._mute_timer.cancel()
         turn, self.turn = self.turn, None
@@ -287,13 +266,11 @@ class Connection:
     def hold_buffer(self) -> None:
         """A lane reads the request where it lies: parse nothing and move nothing meanwhile."""
         self.holds |= REWRITE
+        self.buffer.freeze()
 
     def release_buffer(self) -> None:
-        if self.holds & CLOSED:
-            self.holds &= ~REWRITE
-            self._become(None)
-        else:
-            self.release(REWRITE)
+        self.buffer.thaw()
+        self.release(REWRITE)
 
     @property
     def is_closed(self) -> bool:
@@ -306,8 +283,7 @@ class Connection:
             self._is_active = False
             self._idle_sweeps = 0
             return
-        if self._borrowed is not None and self._start == self.end and not self.holds & REWRITE:
-            self._become(None)
+        self.buffer.give_back()
         if self.in_flight or self.holds & (TURN | MUTE | REWRITE):
             return
         self._idle_sweeps += 1
@@ -346,11 +322,12 @@ class Connection:
             self.refuse(str(error))
         finally:
             self._is_parsing = False
-        if not self.holds & CLOSED:
-            self._settle()
+        if not self.holds & CLOSED and not self.buffer.settle(is_held=bool(self.holds)):
+            self.refuse("no memory for a request")
 
     def _parse(self) -> None:
-        view, start, end = self._view, self._start, self.end
+        buffer = self.buffer
+        view, start, end = buffer.view, buffer.start, buffer.end
         while end - start >= 4 and not self.holds:
             (length,) = _LENGTH(view, start)
             position = start + 4
@@ -361,7 +338,7 @@ class Connection:
                 break
             key, version, correlation_id, client_length = _HEADER(view, position)
             if key == _PRODUCE:
-                self._start = stop
+                buffer.start = stop
                 body = position + 10 + (client_length if client_length > 0 else 0)
                 if view[position + 10 : body] != self._client_id_bytes:
                     self._name_client(view, position, stop)
@@ -377,7 +354,7 @@ class Connection:
                 self.holds |= ORDER
                 return
             else:
-                self._start = stop
+                buffer.start = stop
                 self._begin(key, version, correlation_id, view, position, stop)
                 return  # write the answer, if it is there already, before the next one is made
             start = stop
@@ -441,98 +418,6 @@ class Connection:
             self.mute(throttle_ms)
         if self.listener.is_log_full:
             self.listener.await_log(self)
-
-    # The buffer
-
-    def _settle(self) -> None:
-        """After parsing: make room for what comes, at the least cost in copies and memory."""
-        start, end, capacity = self._start, self.end, len(self._view)
-        if self.holds & REWRITE:
-            self._limit = capacity
-            if end == capacity:
-                self._pause()
-            return
-        if start == end:
-            self._start = self.end = 0
-            if self._borrowed is not None and self._pool.is_wanted:
-                self._become(None)
-            elif self._wants_spare:
-                self._take_spare()
-            self._limit = min(len(self._view), _FIRST_READ)
-            self._resume()
-            return
-        if self.holds:
-            # Requests may lie here whole: keep them, read on while there is room, then stop.
-            if end == capacity and start:
-                self._to_front()
-            self._limit = len(self._view)
-            if self.end == self._limit:
-                self._pause()
-            else:
-                self._resume()
-            return
-        need = 4 + _LENGTH(self._view, start)[0] if end - start >= 4 else _READ_MIN
-        if need > capacity:
-            self._need(need)
-            return
-        if self._wants_spare:
-            self._take_spare()
-        elif start + max(need, _READ_MIN) > capacity:
-            self._to_front()
-        # A large frame is read exactly to its end: nothing of the next one has to move.
-        limit = self._start + need
-        self._limit = limit if need > _FIRST_READ else len(self._view)
-        self._resume()
-
-    def _need(self, size: int) -> None:
-        """A frame is larger than the buffer: borrow one that holds it whole, or wait for one."""
-        buffer = self._pool.borrow(size)
-        if buffer is not None:
-            self._lent(buffer)
-            return
-        self._pause()
-        if not self._pool.wait(size, len(self._borrowed or b""), self._lent):
-            self.refuse("no memory for a request", bytes=size)
-
-    def _lent(self, buffer: bytearray) -> None:
-        self._become(buffer)
-        self._settle()
-
-    def _take_spare(self) -> None:
-        self._wants_spare = False
-        if self._borrowed is None:
-            spare = self._pool.borrow_spare()
-            if spare is not None:
-                self._become(spare)
-
-    def _become(self, buffer: bytearray | None) -> None:
-        """Go on in `buffer` (None: the idle one); what is not parsed yet moves with it."""
-        old, self._borrowed = self._borrowed, buffer
-        target = memoryview(self._idle if buffer is None else buffer)
-        left = self.end - self._start
-        if left and self.state is not State.CLOSED:
-            target[:left] = self._view[self._start : self.end]
-        self._view = target
-        self._start, self.end = 0, left
-        self._limit = len(target)
-        self._wants_spare = False
-        if old is not None:
-            self._pool.give_back(old)
-
-    def _to_front(self) -> None:
-        left = self.end - self._start
-        self._view[:left] = self._view[self._start : self.end]
-        self._start, self.end = 0, left
-
-    def _pause(self) -> None:
-        if not self._reads_are_paused and self.channel is not None:
-            self._reads_are_paused = True
-            self.channel.pause_reading()
-
-    def _resume(self) -> None:
-        if self._reads_are_paused and self.channel is not None:
-            self._reads_are_paused = False
-            self.channel.resume_reading()
 
     # Writing
 

@@ -9,6 +9,7 @@ Trusts  one event loop: everything here runs on it.
 import asyncio
 import ssl
 from collections.abc import Coroutine
+from types import TracebackType
 
 from app import limits
 from app.kafka.buffers import ReceivePool
@@ -85,12 +86,19 @@ class Listener:
         self._sweep = self.world.call_later(SWEEP_MS, self._swept)
         return self
 
-    async def __aexit__(self, *exception: object) -> None:
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         assert self._tasks is not None
         try:
             await self._close()
         finally:
-            await self._tasks.__aexit__(*exception)  # type: ignore[arg-type]
+            if isinstance(error, Exception):  # the block's own: not to be wrapped in a group
+                kind = error = traceback = None
+            await self._tasks.__aexit__(kind, error, traceback)
 
     async def listen(
         self,

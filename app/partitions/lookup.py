@@ -9,7 +9,7 @@ from functools import partial
 from typing import NamedTuple
 
 from app.errors import UnsupportedVersion
-from app.partitions.read import check
+from app.partitions.read import UNREADABLE, check, unreadable
 from app.partitions.replica import Replica
 from app.tiers.nvme.wal import Slice
 from streambus.protocol import batch, records
@@ -56,11 +56,14 @@ async def list_offsets(
         return Located(0, NOTHING, start, replica.log.epochs.epoch_at(start))
     if timestamp in (LATEST_TIERED, EARLIEST_PENDING):
         return Located()
-    if timestamp == MAX_TIMESTAMP:
-        return await _latest_in_time(replica)
-    if timestamp < 0:
+    if timestamp < 0 and timestamp != MAX_TIMESTAMP:
         return Located(UnsupportedVersion.code)
-    return await _first_at_or_after(replica, timestamp)
+    try:
+        if timestamp == MAX_TIMESTAMP:
+            return await _latest_in_time(replica)
+        return await _first_at_or_after(replica, timestamp)
+    except UNREADABLE as failure:
+        return Located(unreadable(replica, replica.log_start, failure))
 
 
 def end_of_epoch(replica: Replica, epoch: int, current_leader_epoch: int = -1) -> EpochEnd:

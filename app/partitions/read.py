@@ -9,9 +9,16 @@ from collections.abc import Sequence
 from functools import partial
 
 from app import limits
-from app.errors import FencedLeaderEpoch, OffsetOutOfRange, UnknownLeaderEpoch
+from app.errors import (
+    Corrupt,
+    FencedLeaderEpoch,
+    OffsetOutOfRange,
+    StorageFailed,
+    UnknownLeaderEpoch,
+)
 from app.partitions.replica import Replica
 from app.partitions.shared import Shared
+from app.telemetry import events
 from app.tiers.nvme.segment import Segment
 from app.tiers.nvme.wal import Slice
 from app.world.ports import FileRange
@@ -89,12 +96,13 @@ def try_read(
     result = ReadResult(replica, error)
     if error or offset >= result.high_watermark or (bytes_max <= 0 and not at_least_one):
         return result
-    slices = replica.shared.wal.try_slices(
-        replica.key, offset, result.high_watermark, bytes_max, at_least_one
-    )
-    if slices is None or not _fill(result, slices):
-        return None
-    return result
+    try:
+        slices = replica.shared.wal.try_slices(
+            replica.key, offset, result.high_watermark, bytes_max, at_least_one
+        )
+        return result if slices is not None and _fill(result, slices) else None
+    except OSError:
+        return None  # `read` finds it too, and says so
 
 
 async def read(
@@ -111,12 +119,25 @@ async def read(
     result = ReadResult(replica, error)
     if error or offset >= result.high_watermark or (bytes_max <= 0 and not at_least_one):
         return result
-    slices = await replica.shared.wal.slices(
-        replica.key, offset, result.high_watermark, bytes_max, at_least_one
-    )
-    if not _fill(result, slices):
-        await _fill_cold(result, slices, replica.shared)
+    try:
+        slices = await replica.shared.wal.slices(
+            replica.key, offset, result.high_watermark, bytes_max, at_least_one
+        )
+        if not _fill(result, slices):
+            await _fill_cold(result, slices, replica.shared)
+    except UNREADABLE as failure:
+        return ReadResult(replica, unreadable(replica, offset, failure))
     return result
+
+
+UNREADABLE = (StorageFailed, Corrupt, OSError)
+
+
+def unreadable(replica: Replica, offset: int, failure: Exception) -> int:
+    """The disk did not give what the index promises: say so where an operator looks, and give the
+    client the code with which it asks again, here or at another replica."""
+    events.emit("read.failed", events.ERROR, partition=replica.key, offset=offset, error=failure)
+    return StorageFailed.code
 
 
 def _refusal(replica: Replica, offset: int, current_leader_epoch: int) -> int:

@@ -150,7 +150,8 @@ class Registry:
             if route is None or route.topic is not topic:
                 self._apply_topic(topic, route)
         if self.failure is None:
-            self.generation += 1
+            self._drop_unknown()
+        self.generation += 1
 
     def _drop_unknown(self) -> None:
         """What the WAL has and no image knows belongs to topics whose deletion it did not note."""
@@ -326,7 +327,9 @@ class Registry:
                 # `wal.sync` let clients see what was not truly synced, and it is gone. Offsets must
                 # not be given twice in one leader epoch, so only a restart may go on from here.
                 self._quarantined[replica.key] = f"{folded.log!r} lacks committed offsets"
-            if replica.key in self._quarantined:
+            reason = self._quarantined.get(replica.key)
+            if reason is not None:
+                events.emit("replica.quarantined", events.ERROR, partition=replica.key, why=reason)
                 replica.become(roles.QUARANTINED)
         self._recovered = fold.partitions
 

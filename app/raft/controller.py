@@ -21,12 +21,14 @@ from app.core.manifest.decide import (
     decide_delete,
     decide_register,
     decide_reserve_producer_ids,
+    refuse_repeated,
 )
 from app.core.manifest.entries import Verdict, split
 from app.core.manifest.facts import Fact, Stamp, TopicCreated, encoded_bytes
 from app.core.manifest.image import Image, Topic
 from app.errors import (
     InvalidConfig,
+    Rejected,
     RequestTimedOut,
     StorageFailed,
     StreamBusError,
@@ -43,6 +45,7 @@ from app.world.ports import World
 _RETRY_MS_MIN, _RETRY_MS_MAX = 10, 1_000
 _ATTEMPT_MS_MAX = 5_000
 """An answer may be lost for ever (a replicated log forgets who asked): none is awaited longer."""
+_DECIDED_AT_ONCE = 400  # topics of one request: about what an entry has room for
 _ENTRY_ROOM = FACT_BYTES_MAX - 64  # what an entry adds around its facts
 
 
@@ -122,21 +125,25 @@ class Controller:
         timeout_ms: int = PROPOSE_TIMEOUT_MS,
     ) -> list[CreatedTopic | StreamBusError]:
         """One answer per topic, in order. Topics share proposals as far as an entry has room."""
+        answers: dict[int, CreatedTopic | StreamBusError] = {**refuse_repeated(topics)}
+        left = [(place, topic) for place, topic in enumerate(topics) if place not in answers]
         if validate_only:
-            return [
-                _answer(decided, NO_TOPIC_ID) if isinstance(decided, TopicCreated) else decided
-                for decided in self._decide_create(topics)
-            ]
-        answers: dict[int, CreatedTopic | StreamBusError] = {}
+            decided = self._decide_create([topic for _, topic in left])
+            for (place, _), one in zip(left, decided, strict=True):
+                if isinstance(one, TopicCreated):
+                    answers[place] = _answer(one, NO_TOPIC_ID)
+                else:
+                    answers[place] = one
+            return [answers[place] for place in range(len(topics))]
         deadline = self._deadline(timeout_ms)
-        left = list(enumerate(topics))
 
         def decide() -> list[Fact]:
             """What fits one entry of what is left; the refused are answered at once."""
             nonlocal left
-            decided = self._decide_create([topic for _, topic in left])
             facts: list[Fact] = []
-            for (place, _), one in zip(left, decided, strict=True):
+            now = left[:_DECIDED_AT_ONCE]
+            decided = self._decide_create([topic for _, topic in now])
+            for (place, _), one in zip(now, decided, strict=True):
                 if isinstance(one, TopicCreated):
                     facts.append(one)
                 else:
@@ -156,14 +163,12 @@ class Controller:
             left = left[len(facts) :]
         return [answers[place] for place in range(len(topics))]
 
-    def _decide_create(self, topics: Sequence[NewTopic]) -> list[TopicCreated | StreamBusError]:
-        return list(
-            decide_create(
-                self._node.manifest,
-                topics,
-                self._defaults,
-                lambda: TopicId(self._world.randomness.bytes(16)),
-            )
+    def _decide_create(self, topics: Sequence[NewTopic]) -> list[TopicCreated | Rejected]:
+        return decide_create(
+            self._node.manifest,
+            topics,
+            self._defaults,
+            lambda: TopicId(self._world.randomness.bytes(16)),
         )
 
     async def ensure_topic(self, name: str, timeout_ms: int = PROPOSE_TIMEOUT_MS) -> Topic:

@@ -21,6 +21,7 @@ from app.core.manifest.facts import (
     TopicDeleted,
 )
 from app.core.manifest.manifest import Manifest, Saved, join_ids
+from app.errors import StorageFailed, Unavailable
 from app.limits import PROPOSALS_KEPT
 from app.model import ControllerTerm
 from app.raft.consensus import Position
@@ -29,6 +30,11 @@ from app.telemetry import events
 from app.world.ports import Files
 
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+
+
+def _is_damage(error: sqlite3.Error) -> bool:
+    """Whether the file is wrong, rather than the disk full or away."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED
 
 
 class ManifestStore:
@@ -47,26 +53,29 @@ class ManifestStore:
         self._files.make_directory(self._directory)
         try:
             return self._open()
-        except sqlite3.DatabaseError as error:
-            if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _DAMAGED:
-                raise
+        except sqlite3.Error as error:
+            if not _is_damage(error):
+                raise StorageFailed(f"{self.path}: {error}") from error
             reason = str(error)
         except ValueError as error:
             reason = str(error)
-        events.emit("manifest.rebuilt", events.ERROR, path=self.path, reason=reason)
-        self._put_aside()
+        self._put_aside(reason)
         return self._open()
 
     def _open(self) -> tuple[Position, int, Manifest]:
         connection = self._connection = self._files.database(self.path)
         migrate(connection, self.path)
+        for (finding,) in self._all("PRAGMA quick_check(1)"):
+            if finding != "ok":
+                raise ValueError(finding)
         # Names and rows are few and read once; what the loop needs later is in the image.
         manifest = Manifest.load(self.read())
         gate = self._gate = self._read_gate()
         (self._journal_id,) = self._one("SELECT journal_id FROM applied")
         return Position(self._journal_id, gate.index, gate.term), gate.at_ms, manifest
 
-    def _put_aside(self) -> None:
+    def _put_aside(self, reason: str) -> None:
+        events.emit("manifest.damaged", events.ERROR, path=self.path, reason=reason)
         self.close()
         names = set(self._files.list(self._directory))
         for suffix in ("-wal", "-shm"):
@@ -84,9 +93,17 @@ class ManifestStore:
     # Applying
 
     def apply(self, entries: Sequence[Entry]) -> list[Applied]:
-        """All of them in one transaction, or none if anything goes wrong."""
-        connection = self._connection
-        assert connection is not None
+        """All of them in one transaction, or none if anything goes wrong (Unavailable)."""
+        if self._connection is None:
+            raise Unavailable(f"{self.path} was damaged: a restart of the broker rebuilds it")
+        try:
+            return self._apply_all(self._connection, entries)
+        except sqlite3.Error as error:
+            if _is_damage(error):
+                self._put_aside(str(error))
+            raise Unavailable(f"{self.path}: {error}") from error
+
+    def _apply_all(self, connection: sqlite3.Connection, entries: Sequence[Entry]) -> list[Applied]:
         gate = self._gate if self._gate is not None else self._read_gate()
         self._gate = None  # until the commit, what memory says may not be what is on disk
         connection.execute("BEGIN IMMEDIATE")

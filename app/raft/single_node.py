@@ -60,7 +60,10 @@ class SingleNode:
     async def start(self, machine: StateMachine) -> None:
         assert self._machine is None, "started twice"
         self._machine = machine
-        opened = await self._lane.run(partial(self._open, machine))
+        try:
+            opened = await self._lane.run(partial(self._open, machine))
+        except OSError as error:
+            raise StorageFailed(f"the manifest cannot be opened: {error}") from error
         for start in range(0, len(opened.entries), REPLAY_MAX):
             chunk = opened.entries[start : start + REPLAY_MAX]
             machine.publish(await self._lane.run(partial(machine.apply, chunk)))
@@ -156,13 +159,12 @@ class SingleNode:
 
     def _refuse(self, group: list[_Proposed], error: BaseException) -> None:
         events.emit("journal.failed", events.ERROR, error=repr(error), proposals=len(group))
+        told = error
+        if isinstance(error, OSError):
+            told = Unavailable(f"the manifest could not be changed: {error}")
         for item in group:
-            if item.reply.done():
-                continue
-            if isinstance(error, StorageFailed):
-                item.reply.set_exception(StorageFailed(str(error)))
-            else:
-                item.reply.set_exception(Unavailable(f"the manifest could not be changed: {error}"))
+            if not item.reply.done():
+                item.reply.set_exception(told)
 
     # Closing
 

@@ -36,10 +36,11 @@ class RealPlace:
         return cast(World, self._world)
 
     async def kill(self) -> None:
-        """A process cannot kill itself and go on: nobody talks to the old world any more."""
+        """A process cannot kill itself and go on: what it had begun ends, and nobody asks more."""
         assert self._world is not None
+        while self._world.lane("raft").outstanding:
+            await asyncio.sleep(0)
         self._dead.append(self._world)
-        await self._world.lane("raft").run(lambda: None)
         self._world = None
 
     async def end(self) -> None:

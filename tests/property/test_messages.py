@@ -1,5 +1,6 @@
 """Random messages through our codec and through kio's: the same bytes, and nothing lost."""
 
+import io
 from typing import Any
 
 import pytest
@@ -54,7 +55,7 @@ def through_kio(key: int, version: int, kind: EntityType, body: bytes) -> bytes:
     entity_type = getattr(load_payload_module(key, version, kind), name)
     entity, size = entity_reader(entity_type)(body, 0)
     assert size == len(body)
-    written = __import__("io").BytesIO()
+    written = io.BytesIO()
     entity_writer(entity_type)(written, entity)
     return written.getvalue()
 
@@ -76,7 +77,7 @@ def body_of_response(frame: bytes, key: int, version: int) -> tuple[memoryview, 
     return view, body
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_a_produce_request_is_the_same_to_both_codecs(data):
     version = data.draw(versions(api.PRODUCE))
@@ -102,7 +103,7 @@ def test_a_produce_request_is_the_same_to_both_codecs(data):
     ] == sent
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_a_produce_response_is_the_same_to_both_codecs(data):
     version = data.draw(versions(api.PRODUCE))
@@ -128,7 +129,7 @@ def test_a_produce_response_is_the_same_to_both_codecs(data):
     assert read == (answers, throttle_ms, nodes)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     versions(api.PRODUCE), names, ids, int32s, codes, int64s, int64s, int64s, st.integers(0, 10_000)
 )
@@ -150,7 +151,7 @@ def test_the_short_way_to_one_answer_makes_the_same_frame(
     ) == produce.encode_response(CORRELATION_ID, version, [(name, topic_id, [row])], throttle_ms)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_a_fetch_request_is_the_same_to_both_codecs(data):
     version = data.draw(versions(api.FETCH))
@@ -192,7 +193,7 @@ def test_a_fetch_request_is_the_same_to_both_codecs(data):
         assert getattr(read, slot) == getattr(request, slot), slot
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_a_fetch_response_is_the_same_to_both_codecs_however_its_records_are_cut(data):
     version = data.draw(versions(api.FETCH))
@@ -261,7 +262,7 @@ def test_a_fetch_response_is_the_same_to_both_codecs_however_its_records_are_cut
     ]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_list_offsets_is_the_same_to_both_codecs(data):
     version = data.draw(versions(api.LIST_OFFSETS))
@@ -309,10 +310,10 @@ def test_our_reader_of_control_messages_gives_what_was_written_and_what_kio_read
     entity_type = getattr(module_of(key, version), name)
     read_by_kio, write = entity_reader(entity_type), entity_writer(entity_type)
 
-    @settings(max_examples=15, deadline=None, database=None)
+    @settings(max_examples=10, deadline=None, database=None)
     @given(st.from_type(entity_type))
     def holds(entity):
-        written = __import__("io").BytesIO()
+        written = io.BytesIO()
         write(written, entity)
         body = written.getvalue()
         reader = Reader(memoryview(body), 0, len(body), flexible=entity_type.__flexible__)

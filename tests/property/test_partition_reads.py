@@ -139,7 +139,7 @@ async def fetch(
     assert found == expected
 
 
-@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(step, min_size=1, max_size=60), st.integers(0, 1 << 32))
 def test_a_fetch_gives_what_a_list_would_give(steps: list[tuple[Any, ...]], seed: int) -> None:
     simulate(lambda simulation: run(simulation, steps), seed)

@@ -83,36 +83,39 @@ def decide_register(
     return [*facts, BrokerRegistered(broker_id, incarnation, host, port, rack)]
 
 
+def refuse_repeated(topics: Sequence[NewTopic]) -> dict[int, Rejected]:
+    """Place to refusal of each topic that the same request names more than once."""
+    times = Counter(topic.name for topic in topics)
+    return {
+        place: InvalidRequest(f"Duplicate topic name: '{topic.name}'")
+        for place, topic in enumerate(topics)
+        if times[topic.name] > 1
+    }
+
+
 def decide_create(
     manifest: Manifest,
     topics: Sequence[NewTopic],
     defaults: ControllerDefaults,
     new_topic_id: Callable[[], TopicId],
 ) -> list[TopicCreated | Rejected]:
-    """One answer per topic asked for, in order; those that may be are not in each other's way."""
-    asked = Counter(topic.name for topic in topics)
+    """One answer per topic, in order; those that may be are not in each other's way. The names
+    differ from each other: see `refuse_repeated`."""
     planned: dict[str, str] = {}  # collision key to name, of this request
     answers: list[TopicCreated | Rejected] = []
     for topic in topics:
         try:
-            if asked[topic.name] > 1:
-                raise InvalidRequest(f"Duplicate topic name: '{topic.name}'")
             _check_name(manifest, topic.name, planned)
             if len(manifest.topics) + len(planned) >= TOPICS_MAX:
-                raise PolicyViolation(
-                    f"the cluster has {TOPICS_MAX} topics, and no more are allowed"
-                )
+                raise PolicyViolation(f"the cluster has {TOPICS_MAX} topics, the most allowed")
             configs = topic_config.check(topic.configs)
             replicas = _decide_replicas(manifest, topic, defaults, len(planned))
         except Rejected as error:
             answers.append(error)
             continue
         planned[topic_names.collision_key(topic.name)] = topic.name
-        answers.append(
-            TopicCreated(
-                _fresh(manifest, new_topic_id), topic.name, replicas, tuple(configs.items())
-            )
-        )
+        topic_id = _fresh(manifest, new_topic_id)
+        answers.append(TopicCreated(topic_id, topic.name, replicas, tuple(configs.items())))
     return answers
 
 

@@ -24,7 +24,7 @@ from app.core.manifest.facts import (
 from app.core.manifest.image import Broker, Image, PartitionState, Topic
 from app.core.topic_names import collision_key
 from app.errors import UpgradeNeeded
-from app.model import BrokerId, LeaderEpoch, ProducerId, TopicId
+from app.model import BrokerId, Incarnation, LeaderEpoch, ProducerId, TopicId
 
 LEVEL_NAME = "streambus.level"
 
@@ -220,7 +220,9 @@ class Manifest:
         manifest.cluster_id = saved.cluster_id
         manifest.next_producer_id = ProducerId(saved.next_producer_id)
         for broker_id, incarnation, host, port, rack in saved.brokers:
-            manifest._register(BrokerRegistered(broker_id, incarnation, host, port, rack))  # type: ignore[arg-type]
+            manifest._register(
+                BrokerRegistered(BrokerId(broker_id), Incarnation(incarnation), host, port, rack)
+            )
         configs: dict[bytes, dict[str, str]] = {}
         for topic_id, name, value in saved.configs:
             configs.setdefault(topic_id, {})[name] = value

@@ -15,7 +15,7 @@ Records are never copied here: an answer is a list of buffers and file ranges. T
 ranges stay pinned by the connection until it shows that it has read them (app/kafka/pins.py).
 """
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
@@ -67,7 +67,7 @@ class Answered:
         self.last_stable_offset = -1
         self.log_start = -1
         self.length = 0
-        self.parts: list[Part] = []
+        self.parts: Sequence[Part] = ()
         self.pins: list[Pin] = []
         self.diverging: tuple[int, int] | None = None
 
@@ -87,10 +87,6 @@ class Answered:
         for segment, _ in self.pins:
             segment.unpin()
         self.pins = []
-
-    def without_records(self) -> None:
-        self.release()
-        self.parts, self.length = [], 0
 
     def encoded(self, isolation: int, context: RequestContext) -> message.PartitionFetched[Piece]:
         leader = None

@@ -182,9 +182,14 @@ class PendingMany:
         slot = 0
         topics = []
         for key, partitions in self.topics:
-            encoded = []
+            encoded: list[message.PartitionAnswer] = []
             for partition, replica in partitions:
                 error, base_offset, time_ms = self.answers[slot]
+                if not error and replica is not None:
+                    start = replica.log_start
+                    encoded.append((partition, 0, base_offset, time_ms, start, None, None, ()))
+                    slot += 1
+                    continue
                 missing = self.record_errors.get(slot)
                 encoded.append(
                     _answer(

@@ -94,11 +94,15 @@ class GroupCommit:
         self._written_to: Segment | None = None
         self._block = Block(1, bytearray())
 
-    def begin(self, segment: Segment, first_block: int) -> None:
-        """Everything below `first_block` is truly synced: go on from there in `segment`."""
+    def recovered(self, through: int) -> None:
+        """What the disk holds up to block `through` is truly synced, and is all there is."""
         self._loop = asyncio.get_running_loop()
+        self.synced_through = self.true_through = through
+
+    def begin(self, segment: Segment) -> None:
+        """Go on in `segment`."""
+        first_block = self.true_through + 1
         self.state, self.error = OPEN, None
-        self.synced_through = self.true_through = first_block - 1
         self._segment = segment
         self._written_to = None
         self._unsaved = {}
@@ -269,6 +273,8 @@ class GroupCommit:
         elif self._mode == "interval" and self._timer is None:
             self._timer = self._world.call_later(self._interval_ms, self._sync_due)
         self._submit()  # the disk works on the next block while the loop tells of this one
+        if self.pending_bytes > limits.WAL_PENDING_BYTES_MAX:
+            self._was_full = True
         self.pending_bytes -= block.used
         self._give_buffer(block)
         self._owner.written(block)
@@ -277,12 +283,7 @@ class GroupCommit:
             _, future = waiters.popleft()
             if not future.done():
                 future.set_result(None)
-        self._note_pending()
-
-    def _note_pending(self) -> None:
-        if self.pending_bytes > limits.WAL_PENDING_BYTES_MAX:
-            self._was_full = True
-        elif self._was_full and self.pending_bytes < limits.WAL_PENDING_BYTES_MAX // 2:
+        if self._was_full and self.pending_bytes < limits.WAL_PENDING_BYTES_MAX // 2:
             self._was_full = False
             self._owner.drained()
 

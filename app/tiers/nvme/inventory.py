@@ -6,16 +6,18 @@ Never   touches a byte of an accepted block.
 Trusts  nothing but names and intact pages (scan.py). Blocking: on the `wal` lane.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from app.tiers.nvme import scan
-from app.tiers.nvme.scan import Life, Window
+from app.tiers.nvme.scan import Found, Life, Window
 from app.tiers.nvme.segment import (
     FREE_PREFIX,
+    PAGE_BYTES,
     SIDECAR_SUFFIX,
     SUFFIX,
     TEMPORARY_SUFFIX,
     Segment,
+    pack_page,
     segment_path,
     sequence_of,
 )
@@ -29,6 +31,27 @@ class Opened:
     life: Life
 
 
+@dataclass(slots=True)
+class Ending:
+    """Where recovery says that the log ends: in segment `sequence`. Later ones hold nothing."""
+
+    sequence: int = 0
+    is_cut: bool = False
+    """Behind the last accepted block of that segment is nothing that anyone could repair."""
+    unproven: dict[int, list[Found]] = field(default_factory=dict)
+    """By segment: accepted blocks of which nothing says that they had been synced."""
+
+    def accepted(self, opened: Opened, found: Found, *, is_proven: bool) -> None:
+        self.sequence, self.is_cut = opened.segment.sequence, True
+        if not is_proven:
+            self.unproven.setdefault(self.sequence, []).append(found)
+
+    def lost(self, segment: Segment) -> None:
+        """Blocks of this segment are lost: what is left of them is kept."""
+        if segment.sequence >= self.sequence:
+            self.sequence, self.is_cut = segment.sequence, False
+
+
 class Inventory:
     def __init__(self, files: Files, directory: str, notes: list[str]) -> None:
         self._files = files
@@ -38,6 +61,7 @@ class Inventory:
         """Paths of files that hold nothing: they may be written over."""
         self.highest = 0
         """The highest sequence in any name: none is used twice."""
+        self._has_sidecar: set[int] = set()
 
     def open(self) -> list[Opened]:
         """Every segment that was begun, in order."""
@@ -57,8 +81,11 @@ class Inventory:
                     segments.add(sequence)
         for name in names:
             sequence = sequence_of(name, SIDECAR_SUFFIX)
-            if sequence is not None and sequence not in segments:
-                files.unlink(f"{directory}/{name}")
+            if sequence is not None:
+                if sequence in segments:
+                    self._has_sidecar.add(sequence)
+                else:
+                    files.unlink(f"{directory}/{name}")
         opened = (self._open_segment(sequence) for sequence in sorted(segments))
         return [one for one in opened if one is not None]
 
@@ -67,28 +94,32 @@ class Inventory:
         file = self._files.open(path)
         window = Window(file)
         life = scan.begun(window, sequence, path)
+        if life is None and sequence in self._has_sidecar:
+            # It was begun and sealed: both witnesses at its start are gone, not what follows.
+            life = Life(salt=0, first_block=scan.UNKNOWN, is_page_damaged=True)
         if life is None:
             file.close()
             self.free.append(path)
             return None
         if life.is_page_damaged:
-            self._notes.append(f"{path}: the first page is damaged, the blocks behind it are not")
+            self._notes.append(f"{path}: the first page is damaged")
         return Opened(Segment(sequence, path, file, life.salt, life.first_block), window, life)
 
-    def settle(self, replayed: list[Opened], accepted: set[Segment], *, is_refold: bool) -> None:
-        """Remove what was not accepted, and sync what was, before anyone sees it.
+    def settle(self, replayed: list[Opened], end: Ending, *, is_refold: bool) -> None:
+        """Cut the log where it ends, and sync what was accepted before anyone sees it.
 
         In a refold the disk may be failing: there it is enough to have tried, because a later start
         judges by what it finds, and none of what is cut here was ever acknowledged."""
         for opened in reversed(replayed):
             segment = opened.segment
             try:
-                if segment not in accepted:
+                if segment.sequence > end.sequence:
                     segment.file.close()
                     self._files.unlink(segment.path)
                     continue
-                if opened is replayed_last(replayed, accepted):
+                if segment.sequence == end.sequence and end.is_cut:
                     segment.file.resize(segment.end)
+                self._write_again(opened, end)
                 segment.file.sync()
             except OSError as error:
                 if not is_refold:
@@ -102,7 +133,14 @@ class Inventory:
                     raise
                 self._notes.append(f"{self._directory}: could not be synced: {error}")
 
-
-def replayed_last(replayed: list[Opened], accepted: set[Segment]) -> Opened | None:
-    """The one in which the log ends."""
-    return next((one for one in reversed(replayed) if one.segment in accepted), None)
+    @staticmethod
+    def _write_again(opened: Opened, end: Ending) -> None:
+        """After a failed sync the page cache may show bytes that no later sync will write: what
+        nothing proves to have been synced becomes dirty again."""
+        segment = opened.segment
+        for found in end.unproven.get(segment.sequence, ()):
+            content = bytes(opened.window.get(found.position, found.block_bytes))
+            segment.file.write([content], found.position, durable=False)
+            if found.position == PAGE_BYTES:
+                page = pack_page(segment.sequence, segment.first_block, segment.salt)
+                segment.file.write([page], 0, durable=False)

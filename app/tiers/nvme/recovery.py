@@ -20,7 +20,7 @@ from app.tiers.nvme import block, checkpoint, scan, sidecar
 from app.tiers.nvme.block import BATCHES, Frame, FrameKind
 from app.tiers.nvme.checkpoint import Checkpoint, Entry
 from app.tiers.nvme.index import Index
-from app.tiers.nvme.inventory import Inventory, Opened
+from app.tiers.nvme.inventory import Ending, Inventory, Opened
 from app.tiers.nvme.ports import Fold
 from app.tiers.nvme.scan import Found
 from app.tiers.nvme.segment import Segment, sidecar_path
@@ -87,6 +87,8 @@ class Recovery:
         self._changed: set[PartitionKey] = set()
         self._suspect: dict[PartitionKey, tuple[str, Segment]] = {}
         self._has_loss = False
+        self._proven = 0
+        """The last block that anything says was truly synced, but for what its successors say."""
 
     def run(self) -> Outcome:
         fold, recovered = self._fold, self._recovered
@@ -94,6 +96,8 @@ class Recovery:
         opened = self._inventory.open()
         restored, passed = checkpoint.newest(self._files, self._directory)
         recovered.notes += passed
+        if passed and restored is None:
+            self._has_loss = True  # segments may have been given back since
         covered: list[Opened] = []
         through = 0
         if restored is not None:
@@ -102,12 +106,12 @@ class Recovery:
             covered = [one for one in opened if one.segment.sequence <= restored.sequence]
             self._restore(restored, covered)
         replayed = opened[len(covered) :]
-        accepted = self._replay(self._steps(replayed), through if restored else None)
-        self._inventory.settle(replayed, accepted, is_refold=self._limit is not None)
+        end = self._replay(replayed, through if restored else None)
+        self._inventory.settle(replayed, end, is_refold=self._limit is not None)
         self._settle_suspects()
         self._quarantine_holes()
-        kept = [one.segment for one in covered + replayed if one.segment in accepted]
-        segments = [one.segment for one in covered] + [s for s in kept if not s.is_sealed]
+        kept = [one for one in replayed if one.segment.sequence <= end.sequence]
+        segments = [one.segment for one in covered + kept]
         recovered.segments = len(segments)
         return Outcome(
             recovered,
@@ -190,13 +194,18 @@ class Recovery:
         vouched = self._limit or 0
         for opened in reversed(replayed):
             segment = opened.segment
+            path = sidecar_path(self._directory, segment.sequence)
+            sealed = sidecar.load(self._files, path, segment)
+            if sealed is not None:  # written when all its blocks had been synced
+                vouched = max(vouched, min(sealed.last_block, ceiling - 1))
+            self._proven = max(self._proven, vouched)
             here = [
                 _Step(opened, found.block, found)
                 for found in scan.blocks(opened.window, segment.sequence, opened.life, segment.path)
                 if found.block < ceiling
             ]
             first = segment.first_block
-            if first < ceiling:
+            if scan.UNKNOWN < first < ceiling:
                 here.insert(0, _Step(opened, first, None))
                 ceiling = min(ceiling, first)
             for step in reversed(here):
@@ -206,11 +215,10 @@ class Recovery:
             steps[:0] = here
         return steps
 
-    def _replay(self, steps: list[_Step], through: int | None) -> set[Segment]:
-        """Fold what is whole, name what is lost, stop where the log ends. Gives the segments that
-        hold
-        what was accepted."""
-        accepted: set[Segment] = set()
+    def _replay(self, replayed: list[Opened], through: int | None) -> Ending:
+        """Fold what is whole, name what is lost, stop where the log ends."""
+        end = Ending()
+        steps = self._steps(replayed)
         expected = through + 1 if through is not None else (steps[0].first if steps else 1)
         last: Segment | None = None
         for step in steps:
@@ -221,6 +229,7 @@ class Recovery:
                 lost_end = min(step.first, step.vouched + 1)
                 if lost_end > expected:
                     self._lose(last or segment, expected, lost_end - 1)
+                    end.lost(last or segment)
                 if lost_end < step.first:
                     expected = lost_end
                     self._tear(last or segment, lost_end)
@@ -232,19 +241,20 @@ class Recovery:
             if not self._fold_block(step.opened, step.found, step.vouched_after):
                 self._tear(segment, step.first)
                 break
-            accepted.add(segment)
+            end.accepted(step.opened, step.found, is_proven=step.first <= step.vouched_after)
             last = segment
             expected = step.first + 1
             segment.last_block = step.first
             segment.end = step.found.position + step.found.block_bytes
         else:
-            if self._limit is not None and expected <= self._limit and last is not None:
-                self._lose(last, expected, self._limit)
-                expected = self._limit + 1
-            elif last is not None and self._limit is None:
+            if expected <= self._proven and replayed:
+                self._lose(replayed[-1].segment, expected, self._proven)
+                end.lost(replayed[-1].segment)
+                expected = self._proven + 1
+            elif steps and self._limit is None:
                 self._look_behind(steps[-1].opened, expected)
         self._recovered.synced_through = expected - 1
-        return accepted
+        return end
 
     def _look_behind(self, opened: Opened, expected: int) -> None:
         """The log ends where nothing valid follows; say so if something had been begun there."""

@@ -17,6 +17,7 @@ from app.tiers.nvme.segment import PAGE_BYTES, parse_page
 from app.world.ports import File
 
 WINDOW_BYTES = 4 * MIB
+UNKNOWN = -1
 
 
 class Window:
@@ -52,6 +53,7 @@ class Life(NamedTuple):
 
     salt: int
     first_block: int
+    """UNKNOWN where both are gone: then no block of the segment can be told from a forged one."""
     is_page_damaged: bool
 
 
@@ -75,6 +77,8 @@ def begun(window: Window, sequence: int, path: str) -> Life | None:
 def blocks(window: Window, sequence: int, life: Life, path: str) -> Iterator[Found]:
     """Every valid block of the segment in order: one after another, and across whatever is not
     one."""
+    if life.first_block == UNKNOWN:
+        return
     position = PAGE_BYTES
     newest = life.first_block - 1
     while position >= 0:

@@ -111,10 +111,13 @@ class Spares:
         if isinstance(result, BaseException):
             events.emit("segment.not_removed", events.WARNING, error=result)
 
-    def release(self) -> File | None:
-        """Let the prepared file go (at close and before a refold); the next start finds it free."""
+    async def release(self) -> None:
+        """Let the prepared file go (at close, before a refold): the next start finds it free."""
+        while self._is_preparing:
+            await self._lane.run(partial(int))
         ready = self.take()
-        return ready[1] if ready is not None else None
+        if ready is not None:
+            await self._lane.run(ready[1].close)
 
 
 def create(files: Files, directory: str, sequence: int, segment_bytes: int) -> File:

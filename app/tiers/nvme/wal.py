@@ -92,12 +92,9 @@ class Wal:
         there
         only, whatever the page cache shows. The log stays failed."""
         assert self.state == FAILED, self.state
-        idle = partial(int)
-        await self._world.lane("wal").run(idle)
-        await self._world.lane("roll").run(idle)
-        prepared = self._spares.release()
-        if prepared is not None:
-            prepared.close()
+        for lane in ("wal", "roll"):
+            await self._world.lane(lane).run(partial(int))  # its jobs so far have ended then
+        await self._spares.release()
         outcome = await self._recover(fold, self._commit.true_through)
         return outcome.recovered
 
@@ -121,9 +118,7 @@ class Wal:
         finally:
             commit.close()
             files: list[File] = [s.file for s in self._segments if s.has_file and not s.pins]
-            prepared = self._spares.release()
-            if prepared is not None:
-                files.append(prepared)
+            await self._spares.release()
             await self._world.lane("roll").run(partial(_close_all, files))
 
     async def _recover(self, fold: Fold, limit: int | None) -> Outcome:
@@ -145,6 +140,8 @@ class Wal:
         ended = {segment.sequence: segment for segment in self._segments}
         for segment in outcome.segments:
             segment.is_sealed = True
+            if segment.has_sidecar:
+                segment.extents = []
             before = ended.get(segment.sequence)
             if before is not None and (before.pins or before.tainted):
                 segment.taint()  # its bytes are lent, under a pin that this object does not count
@@ -159,6 +156,7 @@ class Wal:
         self._sealing = Sealing(self._world, self._directory, self._lookup.adopt)
         self._sealing.begin(outcome.checkpoint)
         self._clock.observe(outcome.recovered.append_ms)
+        self._commit.recovered(outcome.recovered.synced_through)
         excess = self._spares.begin(outcome.free, outcome.next_sequence)
         if excess:
             self._world.lane("roll").submit(
@@ -182,7 +180,7 @@ class Wal:
         except OSError as error:
             raise storage_failed(error, self._directory) from error
         self._outcome = None
-        self._commit.begin(self._new_segment(sequence, file, first_block), first_block)
+        self._commit.begin(self._new_segment(sequence, file, first_block))
         unsealed = [segment for segment in outcome.segments if not segment.has_sidecar]
         folded = [
             segment
@@ -410,10 +408,12 @@ class Wal:
         """Give back the segments in which nothing is live; gives their sequences."""
         if self.state != OPEN or not self._garbage():
             return []
-        await self._commit.synced(min(self._retire_after, self._commit.newest_block))
-        await self._commit.sync_truly()
-        if self.state != OPEN:
-            return []
+        try:
+            # What makes them garbage has to survive whatever happens next.
+            await self._commit.synced(min(self._retire_after, self._commit.newest_block))
+            await self._commit.sync_truly()
+        except StorageFailed:
+            return []  # the listener has been told
         garbage = self._garbage()
         for segment in garbage:
             self._segments.remove(segment)

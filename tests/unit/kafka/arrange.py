@@ -58,7 +58,8 @@ def correlation_ids(received: bytes) -> list[int]:
 
 
 def records(count: int = 1, **fields: Any) -> bytes:
-    rows = [(number, 0, b"key", b"value", ()) for number in range(count)]
+    value = fields.pop("value", b"value")
+    rows = [(number, 0, b"key", value, ()) for number in range(count)]
     return batch.build(rows, base_timestamp=1_700_000_000_000, **fields)
 
 
@@ -191,7 +192,14 @@ class FakeReplica:
         self.prepared: Callable[[bytes], bytes] = bytes.upper
 
     def append(
-        self, view: memoryview, start: int, end: int, acks: int, version: int, pending: Any, slot: int
+        self,
+        view: memoryview,
+        start: int,
+        end: int,
+        acks: int,
+        version: int,
+        pending: Any,
+        slot: int,
     ) -> None:
         if self.refuses:
             pending.resolve(slot, self.refuses, -1)

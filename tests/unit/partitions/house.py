@@ -4,16 +4,15 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
-from app.tiers.nvme.wal import Wal
-
 from app.core.hybrid_clock import HybridClock
 from app.core.manifest.image import Image, PartitionState, Topic
 from app.core.topic_policy import TopicPolicy
 from app.model import BrokerId, LeaderEpoch, TopicId
-from app.partitions.read import ReadResult, read
+from app.partitions.read import ReadResult, read, try_read
 from app.partitions.registry import Registry
 from app.partitions.replica import Replica
 from app.tiers.nvme.ports import WalListener, WalSettings
+from app.tiers.nvme.wal import Wal
 from app.world.ports import FileRange
 from tests.sim.world import Machine, SimWorld
 from tests.unit.partitions.arrange import Pending
@@ -110,15 +109,12 @@ class House:
         at_least_one: bool = True,
         epoch: int = -1,
     ) -> tuple[ReadResult, bytes]:
-        """The result and the bytes that a client would get for it."""
-        result = await read(
-            self.replica(name, partition),
-            offset,
-            bytes_max,
-            0,
-            at_least_one=at_least_one,
-            current_leader_epoch=epoch,
-        )
+        """The result and the bytes that a client would get for it: hot if it can be, else cold."""
+        replica, wanted = self.replica(name, partition), (offset, bytes_max, 0)
+        options = {"at_least_one": at_least_one, "current_leader_epoch": epoch}
+        result = try_read(replica, *wanted, **options)
+        if result is None:
+            result = await read(replica, *wanted, **options)
         return result, await self.sent(result)
 
     async def sent(self, result: ReadResult) -> bytes:

@@ -4,7 +4,9 @@ errors."""
 import pytest
 
 from app import limits
-from app.partitions.read import ReadResult, try_read
+from app.partitions.lookup import list_offsets
+from app.partitions.read import GATHER_BYTES_MAX, ReadResult, try_read
+from app.tiers.nvme.wal import Slice
 from app.world.ports import FileRange
 from streambus.protocol import batch
 from tests.sim.world import Simulation, simulate
@@ -118,7 +120,8 @@ def test_interleaved_partitions_are_each_read_as_they_were_written() -> None:
                 assert (await house.answer(each))[0] == 0
         for number in range(4):
             result, read = await house.fetch(0, partition=number)
-            assert len(result.parts) < 120
+            assert len(result.parts) < 12
+            assert all(len(part) <= GATHER_BYTES_MAX for part in result.parts)
             found = [
                 read[at + 16 : at + batch.batch_bytes(header)]
                 for at, header in batch.headers(memoryview(read))
@@ -143,5 +146,31 @@ def test_a_cold_read_gives_the_same_bytes_and_the_loop_never_waits_for_the_disk(
         result, cold = await house.fetch(0)
         assert cold == expected
         assert all(segment.pins == 0 for segment, _ in result.pins)
+
+    simulate(scenario, 1)
+
+
+def test_a_disk_that_cannot_be_read_is_a_storage_error_and_no_pin_stays() -> None:
+    async def scenario(simulation: Simulation) -> None:
+        machine = simulation.machine("one")
+        house = await House(machine).start(ORDERS)
+        for size in (3, 70_000, 5):
+            await house.produce(large(size))
+        machine.disk.cold_chance = 1.0
+        for nth in (1, 2):  # the look-up, the records
+            machine.disk.fail("read", nth=nth, times=100)
+            result, read = await house.fetch(0)
+            assert (result.error, result.parts, read) == (56, [], b"")
+            machine.disk.heal()
+            machine.disk.fail("read", times=100)
+            assert (await list_offsets(house.replica("orders"), 0, 0)).error == 56
+            machine.disk.heal()
+            result, read = await house.fetch(0)
+            assert (result.error, len(offsets(read))) == (0, 3)
+        assert all(slice_.segment.pins == 0 for slice_ in await slices(house))
+
+    async def slices(house: House) -> list[Slice]:
+        wal, key = house.registry.wal, house.replica("orders").key
+        return await wal.slices(key, 0, 3, 1 << 30, at_least_one=True)
 
     simulate(scenario, 1)

@@ -61,6 +61,8 @@ def test_a_duplicate_is_answered_with_its_original_offset_once_that_is_committed
     bench.append(records(2, producer=(7, 0, 2)))
     duplicate = bench.append(records(2, producer=(7, 0, 0)))
     assert duplicate.answer is None
+    bench.replica.synced(2)
+    assert original.answer is duplicate.answer is None
     bench.replica.synced(3)
     assert original.answer == duplicate.answer == (0, 1)
     assert len(bench.wal.batches()) == 3

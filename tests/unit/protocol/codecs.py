@@ -19,20 +19,21 @@ plain = SimpleNamespace(**{name: getattr(_records_python, name) for name in FUNC
 try:
     from streambus.protocol import _kernel_decode, _kernel_encode
 except ImportError:
-    compiled = None
+    KERNEL_MISSING = "the kernel is not compiled here: python setup.py build_ext --inplace"
+    compiled = plain
 else:
+    KERNEL_MISSING = ""
     modules = vars(_kernel_decode) | vars(_kernel_encode)
     compiled = SimpleNamespace(**{name: modules[name] for name in FUNCTIONS})
+
+needs_kernel = pytest.mark.skipif(bool(KERNEL_MISSING), reason=KERNEL_MISSING)
 
 BOTH = [
     pytest.param(plain, id="plain"),
     pytest.param(
         compiled,
         id="compiled",
-        marks=pytest.mark.skipif(
-            compiled is None,
-            reason="the kernel is not compiled here: python setup.py build_ext --inplace",
-        ),
+        marks=needs_kernel,
     ),
 ]
 

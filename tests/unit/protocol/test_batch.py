@@ -1,6 +1,7 @@
 """The 61-byte header: read, refused, checked, patched, built."""
 
 import struct
+from typing import Any
 
 import pytest
 from crc32c import crc32c
@@ -11,7 +12,7 @@ from streambus.protocol import batch, compression
 RECORDS = [(0, 0, b"k", b"v", ()), (1, 3, None, b"w", (("h", b"x"),))]
 
 
-def made(**fields: int | bool) -> bytearray:
+def made(**fields: Any) -> bytearray:
     return bytearray(batch.build(RECORDS, base_timestamp=1_000, **fields))
 
 

@@ -10,7 +10,7 @@ import pytest
 from streambus.errors import Malformed
 from streambus.protocol import record_codec, varint
 from streambus.protocol.columns import RecordColumns, RecordTuple
-from tests.unit.protocol.codecs import both_codecs, compiled
+from tests.unit.protocol.codecs import KERNEL_MISSING, both_codecs
 
 Codec = SimpleNamespace
 
@@ -182,7 +182,7 @@ def test_offsets_and_timestamps_stay_within_64_bits(codec: Codec) -> None:
     ],
 )
 def test_records_that_cannot_be_written_are_refused(
-    codec: Codec, made: tuple, error: type[Exception]
+    codec: Codec, made: tuple[object, ...], error: type[Exception]
 ) -> None:
     with pytest.raises(error):
         codec.encode([made])
@@ -328,7 +328,7 @@ def test_a_negative_count_of_columns_is_malformed(codec: Codec) -> None:
 
 
 def test_the_kernel_is_chosen_if_it_is_there() -> None:
-    assert ("python" if compiled is None else "compiled") == record_codec.KERNEL
+    assert ("python" if KERNEL_MISSING else "compiled") == record_codec.KERNEL
 
 
 def test_without_the_kernel_the_plain_twin_serves(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,7 @@
 """Whole batches: what the header means for the records in them."""
 
+from typing import Any
+
 import pytest
 
 from streambus.errors import Malformed
@@ -13,7 +15,7 @@ RECORDS = [
 CODECS = pytest.mark.parametrize("codec", range(5), ids=compression.NAMES)
 
 
-def made(codec: int = 0, **fields: int | bool) -> bytes:
+def made(codec: int = 0, **fields: Any) -> bytes:
     return batch.build(RECORDS, codec=codec, base_offset=100, base_timestamp=5_000, **fields)
 
 

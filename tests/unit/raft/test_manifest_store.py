@@ -9,6 +9,7 @@ import pytest
 from app.core.manifest.entries import Entry, Verdict, split
 from app.core.manifest.facts import ClusterFormed, Stamp, TopicCreated
 from app.core.manifest.manifest import Manifest
+from app.errors import StorageFailed, Unavailable
 from app.limits import PROPOSALS_KEPT
 from app.model import BrokerId, ControllerTerm, TopicId
 from app.raft.consensus import Position
@@ -63,7 +64,7 @@ def test_a_group_that_fails_leaves_nothing_and_comes_again_whole(tmp_path: Path)
         "CREATE TRIGGER no_more BEFORE UPDATE ON applied BEGIN SELECT RAISE(ABORT, 'no room'); END"
     )
     blocker.commit()
-    with pytest.raises(sqlite3.Error, match="no room"):
+    with pytest.raises(Unavailable, match="no room"):
         store.apply(entries[20:30])
     assert store.read() == before
     blocker.execute("DROP TRIGGER no_more")
@@ -142,3 +143,30 @@ def test_half_a_proposal_is_still_held_after_a_restart(tmp_path: Path) -> None:
     assert applied.facts == (ClusterFormed("c"), fact)
     assert store.read().topics == [(b"t" * 16, "wide")]
     store.close()
+
+
+def test_damage_found_while_running_is_put_aside_for_the_next_start(tmp_path: Path) -> None:
+    entries, expected = random_entries(7, 40)
+    store, _, _ = opened(tmp_path)
+    store.apply(entries[:20])
+    path = tmp_path / "state.sqlite"
+    with sqlite3.connect(path) as other:
+        other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    other.close()
+    content = path.read_bytes()
+    path.write_bytes(content[:100] + Random(1).randbytes(len(content) - 100))
+    for _ in range(2):
+        with pytest.raises(Unavailable):
+            store.apply(entries[20:])
+    assert (tmp_path / "state.sqlite.damaged").exists()
+    store, position, _ = opened(tmp_path)
+    assert position.index == 0
+    store.apply(entries)
+    assert store.read() == expected.save()
+    store.close()
+
+
+def test_a_state_that_cannot_be_opened_says_where(tmp_path: Path) -> None:
+    (tmp_path / "state.sqlite").mkdir()
+    with pytest.raises(StorageFailed, match=r"state\.sqlite"):
+        opened(tmp_path)

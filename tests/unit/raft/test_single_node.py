@@ -3,12 +3,13 @@ tests/contract/test_consensus.py."""
 
 import asyncio
 import errno
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import cast
 
 import pytest
 
 from app.core.manifest.decide import NewTopic
+from app.core.manifest.entries import Applied, Entry
 from app.errors import StorageFailed, Unavailable
 from app.raft.controller import CreatedTopic
 from app.raft.single_node import GROUP_MAX, SingleNode
@@ -141,3 +142,28 @@ def test_what_was_answered_survives_a_power_failure_at_any_instant(seed: int) ->
             assert not task.done() or task.exception() is None, task
 
     on_a_machine(scenario, seed)
+
+
+def test_a_directory_that_cannot_be_written_is_a_clear_error() -> None:
+    async def scenario(machine: Machine) -> None:
+        node = await started(machine, Recorder())
+        await node.close()
+        machine.kill()
+        machine.disk.is_read_only = True
+        with pytest.raises(StorageFailed, match="Read-only"):
+            await started(machine, Recorder())
+
+    on_a_machine(scenario)
+
+
+def test_a_bug_in_applying_reaches_the_caller_as_what_it_is() -> None:
+    class Wrong(Recorder):
+        def apply(self, entries: Sequence[Entry]) -> list[Applied]:
+            raise AssertionError("our bug")
+
+    async def scenario(machine: Machine) -> None:
+        node = await started(machine, Wrong())
+        with pytest.raises(AssertionError, match="our bug"):
+            await propose(node, 1)
+
+    on_a_machine(scenario)

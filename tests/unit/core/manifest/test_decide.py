@@ -150,17 +150,16 @@ def test_configs_are_kept_sorted() -> None:
     assert fact.configs == (("retention.ms", "6"), ("segment.ms", "5"))
 
 
+def test_a_name_asked_for_twice_in_one_request_is_refused_each_time() -> None:
+    topics = [NewTopic("a"), NewTopic("b"), NewTopic("a"), NewTopic("c", 3)]
+    refusals = decide.refuse_repeated(topics)
+    assert sorted(refusals) == [0, 2]
+    assert all(isinstance(refusal, InvalidRequest) for refusal in refusals.values())
+
+
 def test_topics_of_one_request_see_each_other() -> None:
-    answers = create(
-        cluster(), NewTopic("a"), NewTopic("b"), NewTopic("b"), NewTopic("x.y"), NewTopic("x_y")
-    )
-    assert [type(answer) for answer in answers] == [
-        TopicCreated,
-        InvalidRequest,
-        InvalidRequest,
-        TopicCreated,
-        InvalidTopic,
-    ]
+    answers = create(cluster(), NewTopic("a"), NewTopic("x.y"), NewTopic("x_y"))
+    assert [type(answer) for answer in answers] == [TopicCreated, TopicCreated, InvalidTopic]
 
 
 def test_leaders_of_new_topics_are_spread() -> None:

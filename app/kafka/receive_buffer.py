@@ -1,0 +1,175 @@
+"""What has arrived on one connection and is not parsed yet: a bytearray, its view, two ends.
+
+Owns    where the next bytes go, when a larger buffer is borrowed or given back, when reading stops.
+Never   parses: the connection moves `start` past what it has taken.
+Trusts  that nobody keeps a slice of `view` beyond `settle`, but for the time between `freeze` and
+        `thaw`, in which nothing here moves.
+
+Idle, a connection has RECEIVE_BUFFER_IDLE_BYTES of its own. A frame that does not fit borrows a
+buffer for all of it; many small ones in one read borrow a spare one, if there is any.
+"""
+
+from struct import Struct
+
+from app import limits
+from app.kafka.buffers import ReceivePool
+from app.world.ports import Channel
+
+_LENGTH = Struct(">i").unpack_from
+_FIRST_READ = 64 * limits.KIB  # before a frame's length is known, so that no long tail moves
+_READ_MIN = 512  # room worth reading into; with less, what is left moves to the front
+
+
+class ReceiveBuffer:
+    """`view[start:end]` is what has arrived; the next read may go up to `limit`."""
+
+    __slots__ = (
+        "_borrowed",
+        "_idle",
+        "_is_frozen",
+        "_is_over",
+        "_is_paused",
+        "_pool",
+        "_wants_spare",
+        "channel",
+        "end",
+        "limit",
+        "start",
+        "view",
+    )
+
+    def __init__(self, pool: ReceivePool) -> None:
+        self._pool = pool
+        self._idle = bytearray(limits.RECEIVE_BUFFER_IDLE_BYTES)
+        self._borrowed: bytearray | None = None
+        self._wants_spare = False
+        self._is_paused = False
+        self._is_frozen = False
+        self._is_over = False
+        self.channel: Channel | None = None
+        self.view = memoryview(self._idle)
+        self.start = self.end = 0
+        self.limit = len(self.view)
+
+    def room(self) -> memoryview:
+        return self.view[self.end : self.limit]
+
+    def arrived(self, count: int) -> None:
+        self.end += count
+        if self.end == limits.RECEIVE_BUFFER_IDLE_BYTES and self._borrowed is None:
+            self._wants_spare = True
+
+    def settle(self, *, is_held: bool) -> bool:
+        """After parsing: make room for what comes, at the least cost in copies and memory. Held
+        means that requests may lie here whole. False: there is no memory for the next request."""
+        start, end, capacity = self.start, self.end, len(self.view)
+        if self._is_frozen:
+            self.limit = capacity
+            if end == capacity:
+                self._pause()
+        elif start == end:
+            self._empty()
+        elif is_held:
+            # Read on while there is room, then stop.
+            if end == capacity and start:
+                self._to_front()
+            self.limit = len(self.view)
+            if self.end == self.limit:
+                self._pause()
+            else:
+                self._resume()
+        else:
+            need = 4 + _LENGTH(self.view, start)[0] if end - start >= 4 else _READ_MIN
+            if need > capacity:
+                return self._need(need)
+            self._make_room(need)
+        return True
+
+    def freeze(self) -> None:
+        """A lane reads a request where it lies."""
+        self._is_frozen = True
+
+    def thaw(self) -> None:
+        self._is_frozen = False
+        if self._is_over:
+            self._become(None)
+
+    def give_back(self) -> None:
+        """A borrowed buffer goes home if it is empty."""
+        if self._borrowed is not None and self.start == self.end and not self._is_frozen:
+            self._become(None)
+
+    def discard(self) -> None:
+        """The connection is gone, and what arrived with it."""
+        self._is_over = True
+        self._pool.cancel(self._lent)
+        self.start = self.end = 0
+        if not self._is_frozen:
+            self._become(None)
+
+    def _empty(self) -> None:
+        self.start = self.end = 0
+        if self._borrowed is not None and self._pool.is_wanted:
+            self._become(None)
+        elif self._wants_spare:
+            self._take_spare()
+        self.limit = min(len(self.view), _FIRST_READ)
+        self._resume()
+
+    def _make_room(self, need: int) -> None:
+        if self._wants_spare:
+            self._take_spare()
+        elif self.start + max(need, _READ_MIN) > len(self.view):
+            self._to_front()
+        # A large frame is read exactly to its end: nothing of the next one has to move.
+        self.limit = self.start + need if need > _FIRST_READ else len(self.view)
+        self._resume()
+
+    def _need(self, size: int) -> bool:
+        """A frame is larger than the buffer: borrow one that holds it whole, or wait for one."""
+        buffer = self._pool.borrow(size)
+        if buffer is not None:
+            self._lent(buffer)
+            return True
+        self._pause()
+        return self._pool.wait(size, len(self._borrowed or b""), self._lent)
+
+    def _lent(self, buffer: bytearray) -> None:
+        self._become(buffer)
+        self.settle(is_held=False)
+
+    def _take_spare(self) -> None:
+        self._wants_spare = False
+        if self._borrowed is None:
+            spare = self._pool.borrow_spare()
+            if spare is not None:
+                self._become(spare)
+
+    def _become(self, buffer: bytearray | None) -> None:
+        """Go on in `buffer` (None: the idle one); what is not parsed yet moves with it."""
+        old, self._borrowed = self._borrowed, buffer
+        target = memoryview(self._idle if buffer is None else buffer)
+        left = self.end - self.start
+        if left:
+            target[:left] = self.view[self.start : self.end]
+        self.view = target
+        self.start, self.end = 0, left
+        self.limit = len(target)
+        self._wants_spare = False
+        if old is not None:
+            self._pool.give_back(old)
+
+    def _to_front(self) -> None:
+        left = self.end - self.start
+        self.view[:left] = self.view[self.start : self.end]
+        self.start, self.end = 0, left
+
+    def _pause(self) -> None:
+        if not self._is_paused and self.channel is not None:
+            self._is_paused = True
+            self.channel.pause_reading()
+
+    def _resume(self) -> None:
+        if self._is_paused and self.channel is not None:
+            self._is_paused = False
+            self.channel.resume_reading()
