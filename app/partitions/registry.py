@@ -8,7 +8,7 @@ Trusts  that `apply` is called on the loop with each image, in order, beginning 
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from app import limits
@@ -77,11 +77,14 @@ class Registry:
         self._broker_id = broker_id
         self._opens_wal = opens_wal
         self._replicas: dict[PartitionKey, Replica] = {}
+        self._applied: Mapping[TopicId, Topic] | None = None
         self._recovered: dict[PartitionKey, Folded] = {}
         self._quarantined: dict[PartitionKey, str] = {}
         self._dropping: dict[PartitionKey, int] = {}
         """ReplicaDropped frames that are not durable yet: until then frames of before still
         come."""
+        self._undropped: dict[PartitionKey, None] = {}
+        """Dropped, but no frame says so on disk: the WAL had failed."""
         self._after_release: list[Callable[[], None]] = []
         self._drained: list[Callable[[], None]] = []
         self._woken = asyncio.Event()
@@ -143,21 +146,27 @@ class Registry:
 
     def apply(self, image: Image) -> None:
         """Make replicas what the image says: created, led, reconfigured, dropped. On the loop."""
-        for topic_id in [known for known in self.topics_by_id if known not in image.topics_by_id]:
-            self._drop_topic(self.topics_by_id[topic_id])
-        for topic in image.topics_by_id.values():
-            route = self.topics_by_id.get(topic.topic_id)
-            if route is None or route.topic is not topic:
-                self._apply_topic(topic, route)
+        if image.topics_by_id is not self._applied:
+            self._applied = image.topics_by_id
+            self._apply_topics(image.topics_by_id)
         if self.failure is None:
             self._drop_unknown()
         self.generation += 1
 
+    def _apply_topics(self, topics: Mapping[TopicId, Topic]) -> None:
+        for topic_id in [known for known in self.topics_by_id if known not in topics]:
+            self._drop_topic(self.topics_by_id[topic_id])
+        for topic in topics.values():
+            route = self.topics_by_id.get(topic.topic_id)
+            if route is None or route.topic is not topic:
+                self._apply_topic(topic, route)
+
     def _drop_unknown(self) -> None:
         """What the WAL has and no image knows belongs to topics whose deletion it did not note."""
-        for key in self._recovered:
+        unknown = {**dict.fromkeys(self._recovered), **self._undropped}
+        self._recovered, self._undropped = {}, {}
+        for key in unknown:
             self._note_dropped(key)
-        self._recovered = {}
 
     def _apply_topic(self, topic: Topic, route: TopicRoute | None) -> None:
         if route is None:
@@ -229,10 +238,12 @@ class Registry:
         """A deleted topic's data may go at once: the manifest, which is durable, no longer has
         it."""
         self.wal.drop(key)
+        self._quarantined.pop(key, None)
         try:
             self.wal.append_control(key, FrameKind.REPLICA_DROPPED, 0, -1)
             self._dropping[key] = self._dropping.get(key, 0) + 1
         except StorageFailed as error:
+            self._undropped[key] = None
             self.on_failed(error)
         self._garbage.set()
 
@@ -318,9 +329,13 @@ class Registry:
 
     def _refolded(self, fold: LogFold, recovered: Recovered) -> None:
         self._quarantined = recovered.quarantined
-        self._dropping = {}  # those frames never come
+        # Frames that were not durable never come: what they dropped is back, and is not this log.
+        self._undropped |= dict.fromkeys(self._dropping)
+        self._dropping = {}
         for replica in self.replicas():
-            folded = fold.partitions.pop(replica.key, None) or Folded(PartitionLog(), 0)
+            folded = fold.partitions.pop(replica.key, None)
+            if folded is None or replica.key in self._undropped:
+                folded = Folded(PartitionLog(), 0)
             if folded.log.end >= replica.high_watermark:
                 replica.refolded(folded.log)
             else:
@@ -356,5 +371,11 @@ class Registry:
 
     async def retire(self) -> None:
         """Give back the segments in which nothing is live."""
-        if self.failure is None:
+        if self.failure is not None:
+            return
+        try:
             await self.wal.retire()
+        except StorageFailed as error:
+            # The WAL failed while this waited for it: `on_failed` has said so. Nothing was given
+            # back, and the next round tries again.
+            events.emit("segment.kept", events.DEBUG, error=error)

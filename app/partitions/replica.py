@@ -13,6 +13,7 @@ from app.core.replication import Replication
 from app.core.topic_policy import LOG_APPEND_TIME, PRODUCER_CODEC, TopicPolicy
 from app.errors import (
     InvalidProducerEpoch,
+    InvalidRecord,
     NotEnoughReplicas,
     NotLeader,
     OutOfOrderSequence,
@@ -31,6 +32,7 @@ from streambus.protocol import batch, compression
 
 ALL, LEADER, NONE = -1, 1, 0  # acks
 CODEC_MASK = 0x07
+ZSTD_FROM = 7  # the version of Produce (KIP-110)
 
 LEADING = "leading"
 FOLLOWING = "following"
@@ -162,6 +164,7 @@ class Replica:
         """After a failed write: the log as the disk has it, without what was never synced."""
         assert log.end >= self.high_watermark, f"{self.key}: {log!r} lacks committed offsets"
         self.log = log
+        self.log_start = max(self.log_start, log.start)
         self.synced_end = log.end
         self._mark_end = log.end
 
@@ -177,8 +180,7 @@ class Replica:
         pending: PendingProduce,
         slot: int,
     ) -> None:
-        """Append the one batch at `view[start:end]` (a Produce request's records for this
-        partition).
+        """Append the one batch at `view[start:end]`: a Produce's records for this partition.
 
         `start` < 0 means null records. `acks` is -1 (all), 1 or 0; anything else the caller
         refused. `version` is the version of Produce. The bytes are copied before this returns, so
@@ -191,32 +193,16 @@ class Replica:
         - later than `pending.timeout_ms`: REQUEST_TIMED_OUT (7), though the batch stays appended;
         - the log fails or the role ends meanwhile: KAFKA_STORAGE_ERROR (56) or NOT_LEADER (6).
 
-        Where `prepares` is true, first `records = await replica.prepare(view[start:end],
-        version)`, then append `memoryview(records)`; a connection's appends stay in the order of
-        its requests, so the handler holds back that connection's next requests meanwhile.
+        Where `prepares` is true, `prepare` it first.
         """
         if self.refuses:
             pending.resolve(slot, self.refuses, -1)
             return
         shared = self.shared
         now_ms = shared.clock.now_ms()
-        try:
-            if start < 0:
-                raise Malformed(f"{self.key}: a produce without records")
-            header = batch.read_header(view, start)
-            if header[1] + batch.LENGTH_PREFIX != end - start:
-                raise Malformed(f"{self.key}: a produce must carry exactly one batch")
-            refusal = check_header(header, self.policy, now_ms)
-            if not refusal:
-                batch.verify(view, start, header)
-        except Malformed as error:
-            pending.resolve(slot, error.code, -1)
-            return
-        if refusal:
-            pending.resolve(slot, -refusal, -1)
-            return
-        if version < 7 and header[5] & CODEC_MASK == compression.ZSTD:
-            pending.resolve(slot, UnsupportedCompressionType.code, -1)
+        header = self._checked(view, start, end, version, now_ms)
+        if isinstance(header, int):
+            pending.resolve(slot, header, -1)
             return
         if acks == ALL and self.isr_short:
             pending.resolve(slot, NotEnoughReplicas.code, -1)
@@ -224,10 +210,8 @@ class Replica:
         log = self.log
         written = log.end
         base_offset = log.admit(header, now_ms)
-        stamp = -1
+        stamp = now_ms if self._stamps else -1
         if base_offset == written:
-            if self._stamps:
-                stamp = now_ms
             try:
                 shared.wal.append(
                     self.key,
@@ -235,7 +219,7 @@ class Replica:
                     base_offset,
                     log.end,
                     log.leader_epoch,
-                    header[8] if stamp < 0 else stamp,
+                    header[8],
                     log_append_time_ms=stamp,
                 )
             except StorageFailed as error:
@@ -246,7 +230,7 @@ class Replica:
             self.bytes_written += end - start
             required = log.end
         elif base_offset >= 0:
-            required = base_offset + header[6] + 1
+            required, stamp = base_offset + header[6] + 1, -1
         else:
             self._refuse(-base_offset, base_offset in _REVEALING, pending, slot)
             return
@@ -256,11 +240,32 @@ class Replica:
         queue = self.committing if acks == ALL else self.syncing
         self._await(queue, required, pending, slot, 0, base_offset, stamp)
 
+    def _checked(
+        self, view: memoryview, start: int, end: int, version: int, now_ms: int
+    ) -> batch.BatchHeader | int:
+        """The header of a batch that may be admitted, or the error code of one that may not."""
+        if start < 0:
+            return InvalidRecord.code
+        try:
+            header = batch.read_header(view, start)
+            if header[1] + batch.LENGTH_PREFIX != end - start:
+                return InvalidRecord.code  # a produce carries exactly one batch per partition
+            refusal = check_header(header, self.policy, now_ms)
+            if refusal:
+                return -refusal
+            batch.verify(view, start, header)
+        except Malformed as error:
+            return error.code
+        if version < ZSTD_FROM and header[5] & CODEC_MASK == compression.ZSTD:
+            return UnsupportedCompressionType.code
+        return header
+
     async def prepare(self, view: memoryview, version: int) -> memoryview:
-        """The batch as this topic stores it: re-encoded if its codec is not `compression.type`,
-        and with every key present if the topic is compacted. Decoding and encoding run on the
-        `reader` lane. Raises `Rejected` (its `code` is the answer); `view` must stay valid until
-        this returns."""
+        """The batch as this topic stores it, to be given to `append` whole: re-encoded if its codec
+        is not `compression.type`, with every key present if the topic is compacted. Decoding and
+        encoding run on the `reader` lane. Raises `Rejected` (its `code` is the answer). `view` must
+        stay valid until this returns, and a connection's appends stay in the order of its requests:
+        the handler holds back the next ones meanwhile."""
         return await prepare(self.shared.world, self.policy, view, version)
 
     def _refuse(self, error: int, reveals: bool, pending: PendingProduce, slot: int) -> None:
@@ -328,9 +333,12 @@ class Replica:
         if start <= self.log.start:
             return
         self.log.move_start(start)
-        self.shared.wal.append_control(
-            self.key, FrameKind.START_MOVED, start, self.log.leader_epoch
-        )
+        try:
+            self.shared.wal.append_control(
+                self.key, FrameKind.START_MOVED, start, self.log.leader_epoch
+            )
+        except StorageFailed as error:
+            self.shared.failed(error)  # the log is refolded: the start is where it was
 
     def _committed(self, watermark: int) -> None:
         self.high_watermark = watermark

@@ -17,7 +17,7 @@ from streambus.protocol.messages import control, list_offsets
 
 RETRY_FIRST_S = 0.05
 RETRY_MAX_S = 1.0
-DEFAULT_PORT = 9092
+EXPLAINED = {3: "there is no such topic", 17: "no topic may have this name"}
 
 
 class PartitionLeader(NamedTuple):
@@ -68,11 +68,14 @@ class Cluster:
         client_id: str = "streambus",
         tls: ssl.SSLContext | None = None,
         timeout_s: float = 30.0,
+        reach_s: float = 5.0,
     ) -> None:
         assert servers, "a cluster is found through at least one server"
         self.servers = list(servers)
         self.client_id = client_id
         self.timeout_s = timeout_s
+        # A broker that restarts is waited for; one that was never there is a wrong address.
+        self.reach_s = min(reach_s, timeout_s)
         self._tls = tls
         self._brokers: dict[int, tuple[str, int]] = {}
         self._topics: dict[str, Topic] = {}
@@ -137,7 +140,7 @@ class Cluster:
         known = self._topics.get(name)
         if known is not None:
             return known
-        attempts = Attempts(self.timeout_s)
+        attempts = Attempts(self.timeout_s if self._brokers else self.reach_s)
         async for left_s in attempts:
             try:
                 known = await self._ask_for(name, allow_create=allow_create, timeout_s=left_s)
@@ -174,7 +177,7 @@ class Cluster:
         for row in response.topics:
             if row.name == name:
                 return _topic_of(row)
-        raise Refused(name, 3)
+        raise Refused(name, 3, EXPLAINED[3])
 
     async def offsets(
         self, topic: Topic, partitions: Sequence[int], timestamp: int
@@ -225,7 +228,8 @@ class Cluster:
 
 def _topic_of(row: Any) -> Topic:
     if row.error_code:
-        raise Refused(row.name, int(row.error_code))
+        error_code = int(row.error_code)
+        raise Refused(row.name, error_code, EXPLAINED.get(error_code))
     topic_id = getattr(row, "topic_id", None)
     partitions = {
         int(part.partition_index): PartitionLeader(

@@ -176,7 +176,10 @@ cdef inline int read_header(
 def decode(
     section, Py_ssize_t count, int64_t base_offset=0, int64_t base_timestamp=0, timestamp=None
 ):
-    """The records as tuples; offsets and timestamps count from the bases, or all have `timestamp`."""
+    """The records as tuples; offsets and timestamps count from the bases.
+
+    With `timestamp` every record has that one.
+    """
     cdef Py_buffer held
     PyObject_GetBuffer(section, &held, PyBUF_SIMPLE)
     try:
@@ -311,9 +314,9 @@ cdef struct HeaderColumns:
 def decode_columns(section, Py_ssize_t count):
     """The records as columns.
 
-    First everything of fixed width is written, and with it where each field lies; then buffers of the
-    exact size take the fields. The second step rests on what the first wrote, not on the section's
-    lengths, so it stays within bounds whoever changes the section meanwhile.
+    First everything of fixed width is written, and with it where each field lies; then buffers of
+    the exact size take the fields. The second step rests on what the first wrote, not on the
+    section's lengths, so it stays within bounds whoever changes the section meanwhile.
     """
     cdef Py_buffer held
     PyObject_GetBuffer(section, &held, PyBUF_SIMPLE)

@@ -162,7 +162,9 @@ cdef inline int64_t length_of(object field) except -2:
     if field is None:
         return -1
     if not isinstance(field, bytes):
-        raise TypeError(f"a key, value or header value is bytes or None, not {type(field).__name__}")
+        raise TypeError(
+            f"a key, value or header value is bytes or None, not {type(field).__name__}"
+        )
     return PyBytes_GET_SIZE(field)
 
 
@@ -303,7 +305,8 @@ cdef int hold_columns(object columns, int64_t count, Source* source, list held) 
     source.offset_deltas = hold(columns.offset_deltas, "offset_deltas", 4 * count, held)
     source.timestamp_deltas = hold(columns.timestamp_deltas, "timestamp_deltas", 8 * count, held)
     hold_column(
-        &source.keys, "key", columns.key_offsets, columns.key_data, columns.key_validity, count, held
+        &source.keys, "key", columns.key_offsets, columns.key_data,
+        columns.key_validity, count, held,
     )
     hold_column(
         &source.values, "value", columns.value_offsets, columns.value_data,

@@ -11,6 +11,7 @@ from typing import Protocol, cast
 
 import pytest
 
+from app.world.lanes import ThreadLane
 from app.world.ports import World
 from app.world.real import RealWorld
 from tests.sim.world import Machine, Simulation, simulate
@@ -38,7 +39,8 @@ class RealPlace:
     async def kill(self) -> None:
         """A process cannot kill itself and go on: what it had begun ends, and nobody asks more."""
         assert self._world is not None
-        while self._world.lane("raft").outstanding:
+        lane = cast(ThreadLane, self._world.lane("raft"))
+        while lane.outstanding:  # noqa: ASYNC110 (the lane has no event for it)
             await asyncio.sleep(0)
         self._dead.append(self._world)
         self._world = None

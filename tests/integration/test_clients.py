@@ -188,7 +188,9 @@ def test_timestamps_are_looked_up_to_the_record(broker: BrokerProcess) -> None:
     for index in range(500):
         producer.produce(topic, b"x", partition=0, timestamp=START_MS + 10 * index)
     assert producer.flush(20) == 0
-    consumer = Consumer({"bootstrap.servers": broker.address, "group.id": "unused"})
+    consumer = Consumer(
+        {"bootstrap.servers": broker.address, "group.id": "unused", "enable.auto.commit": False}
+    )
     try:
         for wanted, offset in ((0, 0), (1, 1), (10, 1), (11, 2), (4_990, 499)):
             [found] = consumer.offsets_for_times([TopicPartition(topic, 0, START_MS + wanted)], 10)
@@ -202,7 +204,9 @@ def test_timestamps_are_looked_up_to_the_record(broker: BrokerProcess) -> None:
 
 def test_a_reader_waits_for_what_comes(broker: BrokerProcess) -> None:
     topic = new_topic(broker)
-    consumer = Consumer({"bootstrap.servers": broker.address, "group.id": "unused"})
+    consumer = Consumer(
+        {"bootstrap.servers": broker.address, "group.id": "unused", "enable.auto.commit": False}
+    )
     consumer.assign([TopicPartition(topic, 0, 0)])
     try:
         assert consumer.poll(0.2) is None
@@ -241,7 +245,9 @@ def test_a_deleted_topic_created_again_is_empty(broker: BrokerProcess) -> None:
     admin = AdminClient({"bootstrap.servers": broker.address})
     admin.delete_topics([topic])[topic].result(10)
     admin.create_topics([NewTopic(topic, 1, 1)])[topic].result(10)
-    consumer = Consumer({"bootstrap.servers": broker.address, "group.id": "unused"})
+    consumer = Consumer(
+        {"bootstrap.servers": broker.address, "group.id": "unused", "enable.auto.commit": False}
+    )
     try:
         assert consumer.get_watermark_offsets(TopicPartition(topic, 0), 10) == (0, 0)
     finally:

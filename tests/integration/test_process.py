@@ -25,7 +25,9 @@ def produce(address: str, topic: str, values: list[bytes], **settings: object) -
 
 
 def consume(address: str, topic: str, count: int, **settings: object) -> list[bytes | None]:
-    consumer = Consumer({"bootstrap.servers": address, "group.id": "unused"} | settings)
+    consumer = Consumer(
+        {"bootstrap.servers": address, "group.id": "unused", "enable.auto.commit": False} | settings
+    )
     consumer.assign([TopicPartition(topic, 0, 0)])
     try:
         values = []
@@ -233,7 +235,7 @@ def test_a_failed_sync_is_never_followed_by_an_acknowledgement(
     finally:
         tracer.terminate()
         tracer.wait(10)
-    acknowledged = outcomes.count(None)
+    acknowledged = sum(outcome is None for outcome in outcomes)
     producer.produce("kept", b"later", partition=0, on_delivery=lambda e, _: outcomes.append(e))
     producer.flush(10)
     assert outcomes[-1] is not None, "acknowledged after a failed sync"

@@ -14,6 +14,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from app.errors import StorageFailed
 from app.limits import INDEX_EVERY_BYTES, SIDECAR_ROWS_BYTES_MAX
 from app.tiers.nvme.index import Extent, PartitionIndex, Rows
 from app.tiers.nvme.segment import Segment
@@ -220,7 +221,10 @@ class Warm:
     def read(self, segment: Segment, position: int, length: int) -> bytes:
         read = self._read.get((segment.sequence, position, length)) if self._read else None
         if read is None:
-            read = segment.file.read_cached(position, length)
+            try:
+                read = segment.file.read_cached(position, length)
+            except OSError as error:
+                raise StorageFailed(f"{segment.path}: reading failed: {error}") from error
             if read is None:
                 raise Cold(None, segment, position, length)
         return read

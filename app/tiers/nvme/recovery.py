@@ -226,7 +226,7 @@ class Recovery:
             if step.first < expected:
                 continue
             if step.first > expected:
-                lost_end = min(step.first, step.vouched + 1)
+                lost_end = max(expected, min(step.first, step.vouched + 1))
                 if lost_end > expected:
                     self._lose(last or segment, expected, lost_end - 1)
                     end.lost(last or segment)

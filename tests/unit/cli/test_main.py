@@ -93,7 +93,7 @@ async def test_a_broker_that_refuses_is_quoted():
         broker.errors[api.METADATA] = [17]
         code, _, error = await streambus("consume", "orders", *server_of(broker))
         assert code == 1
-        assert error == "streambus: orders: INVALID_TOPIC_EXCEPTION (17)\n"
+        assert error == "streambus: orders: no topic may have this name (17)\n"
 
 
 def test_the_version_needs_no_command():

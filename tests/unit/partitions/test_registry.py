@@ -283,6 +283,34 @@ def test_topics_made_and_deleted_while_the_disk_is_full_are_right_when_it_resume
         simulate(scenario, seed)
 
 
+@pytest.mark.parametrize("is_failed_before", [False, True])
+def test_a_drop_that_the_full_disk_could_not_take_resurrects_nothing(
+    is_failed_before: bool,
+) -> None:
+    async def scenario(simulation: Simulation) -> None:
+        machine = simulation.machine("one")
+        house = await House(machine).start(ORDERS)
+        house.world.spawn(house.registry.run())
+        assert await house.produce(records(5)) == (0, 0)
+        machine.disk.fail("write", errno.ENOSPC, times=10**6)
+        if is_failed_before:
+            assert (await house.produce(records(1)))[0] == 56
+        house.registry.apply(image(topic("orders", 1, isr=(2,), leader=2)))
+        house.registry.apply(image(at_epoch(ORDERS, 1)))
+        await house.world.sleep(simulation.random.randrange(2 * REOPEN_MS))
+        machine.disk.heal()
+        await house.world.sleep(3 * REOPEN_MS)
+        assert (await house.fetch(0))[1] == b""
+        assert await house.produce(records(2)) == (0, 0)
+        machine.kill()
+        house = await House(machine).start(at_epoch(ORDERS, 2))
+        assert house.recovered.corrupt == []
+        assert len(values((await house.fetch(0))[1])) == 2
+
+    for seed in range(8):
+        simulate(scenario, seed)
+
+
 def test_the_leader_epochs_of_a_log_are_known_after_restarts() -> None:
     """Seam 11."""
 

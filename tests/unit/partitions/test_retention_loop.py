@@ -1,6 +1,8 @@
 """Retention: log starts move up by whole extents, segments come back, and nothing moves too
 early."""
 
+import errno
+
 from app.partitions.retention_loop import RetentionLoop
 from streambus.protocol import batch
 from tests.sim.world import Simulation, simulate
@@ -125,3 +127,26 @@ def test_idle_producers_expire() -> None:
         assert await house.produce(sent) == (0, 1)
 
     simulate(scenario, 1)
+
+
+def test_a_disk_that_fails_under_retention_ends_neither_the_loop_nor_the_reads() -> None:
+    async def scenario(simulation: Simulation) -> None:
+        machine = simulation.machine("one")
+        house = await House(machine).start(topic("orders", 1, retention_ms=DAY_MS))
+        house.world.spawn(house.registry.run())
+        loop = house.world.spawn(RetentionLoop(house.world, house.registry, 1_000).run())
+        for _ in range(30):
+            await house.produce(filling(house))
+        machine.clock.jump(2 * DAY_MS)
+        machine.disk.fail("write", errno.ENOSPC, times=10**6)
+        await house.world.sleep(20_000)
+        assert not loop.done()
+        assert house.replica("orders").log_start == 0
+        assert (await house.fetch(0))[0].error == 0
+        machine.disk.heal()
+        await house.world.sleep(20_000)
+        assert not loop.done()
+        assert house.replica("orders").log_start > 10
+
+    for seed in range(5):
+        simulate(scenario, seed)

@@ -1,0 +1,134 @@
+"""The receive pool: its bound, reuse, and who is served when it is exhausted."""
+
+from collections.abc import Callable
+
+from app.kafka.buffers import SPARE_BYTES_MAX, ReceivePool, class_bytes
+from app.limits import KIB, MIB
+
+
+class Borrower:
+    """Waits for a buffer and notes when it came."""
+
+    def __init__(self, name: str, log: list[str]) -> None:
+        self.name, self.log = name, log
+        self.buffer: bytearray | None = None
+
+    def ready(self, buffer: bytearray) -> None:
+        self.buffer = buffer
+        self.log.append(self.name)
+
+
+def test_sizes_are_few_and_large_enough() -> None:
+    assert class_bytes(1) == SPARE_BYTES_MAX
+    assert class_bytes(64 * KIB + 1) == 128 * KIB
+    assert class_bytes(MIB) == MIB
+    assert class_bytes(MIB + 1) == 2 * MIB
+    assert all(class_bytes(size) >= size for size in range(1, 3 * MIB, 77_777))
+
+
+def test_lent_bytes_never_exceed_the_bound() -> None:
+    pool = ReceivePool(4 * MIB)
+    lent = []
+    while (buffer := pool.borrow(MIB)) is not None:
+        lent.append(buffer)
+    assert len(lent) == 4 and pool.lent_bytes == 4 * MIB
+    pool.give_back(lent.pop())
+    assert pool.borrow(MIB) is not None
+
+
+def test_a_buffer_is_used_again_and_let_go_by_trim() -> None:
+    pool = ReceivePool(16 * MIB)
+    buffer = pool.borrow(MIB)
+    assert buffer is not None
+    pool.give_back(buffer)
+    assert pool.kept_bytes == MIB
+    assert pool.borrow(MIB) is buffer
+    pool.give_back(buffer)
+    pool.trim()
+    assert pool.kept_bytes == 0 and pool.borrow(MIB) is not buffer
+
+
+def test_kept_buffers_do_not_keep_another_size_from_being_lent() -> None:
+    pool = ReceivePool(8 * MIB)
+    kept = pool.borrow(MIB)
+    assert kept is not None
+    pool.give_back(kept)
+    assert pool.borrow(8 * MIB) is not None
+    assert pool.kept_bytes == 0
+
+
+def test_who_waits_first_is_served_first() -> None:
+    pool = ReceivePool(4 * MIB)
+    held = [pool.borrow(2 * MIB), pool.borrow(2 * MIB)]
+    log: list[str] = []
+    large, small = Borrower("large", log), Borrower("small", log)
+    assert pool.wait(4 * MIB, 0, large.ready)
+    assert pool.wait(64 * KIB, 0, small.ready)
+    for buffer in held:
+        assert log == []  # the small one does not overtake, though it would fit
+        assert buffer is not None
+        pool.give_back(buffer)
+    assert log == ["large"]
+    assert large.buffer is not None
+    pool.give_back(large.buffer)
+    assert log == ["large", "small"]
+
+
+def test_a_newcomer_does_not_overtake() -> None:
+    pool = ReceivePool(4 * MIB)
+    held = pool.borrow(3 * MIB)
+    assert held is not None
+    assert pool.wait(4 * MIB, 0, Borrower("first", []).ready)
+    assert pool.is_wanted
+    assert pool.borrow(64 * KIB) is None
+    assert pool.borrow_spare() is None
+
+
+def test_a_waiter_that_leaves_lets_the_next_one_in() -> None:
+    pool = ReceivePool(4 * MIB)
+    held = pool.borrow(3 * MIB)
+    assert held is not None
+    log: list[str] = []
+    large, small = Borrower("large", log), Borrower("small", log)
+    pool.wait(4 * MIB, 0, large.ready)
+    pool.wait(MIB, 0, small.ready)
+    pool.cancel(large.ready)
+    assert log == ["small"]
+
+
+def test_what_waiters_hold_is_bounded_so_that_somebody_always_goes_on() -> None:
+    pool = ReceivePool(4 * MIB)
+    assert pool.borrow(4 * MIB) is not None
+    waiting = [Borrower(str(number), []) for number in range(40)]
+    accepted = [pool.wait(MIB, 64 * KIB, each.ready) for each in waiting]
+    assert accepted == [True] * 32 + [False] * 8
+    assert pool.waiting_bytes == 2 * MIB
+
+
+def test_spares_come_only_from_the_half_that_no_frame_needs() -> None:
+    pool = ReceivePool(MIB)
+    spares = []
+    while (spare := pool.borrow_spare()) is not None:
+        spares.append(spare)
+    assert pool.lent_bytes == MIB // 2
+    assert pool.borrow(MIB // 2) is not None
+
+
+def test_waking_many_does_not_nest() -> None:
+    pool = ReceivePool(4 * MIB)
+    held = pool.borrow(4 * MIB)
+    assert held is not None
+    served = 0
+
+    def gives_back_at_once() -> Callable[[bytearray], None]:
+        def ready(buffer: bytearray) -> None:
+            nonlocal served
+            served += 1
+            pool.give_back(buffer)
+
+        return ready
+
+    for _ in range(5_000):
+        assert pool.wait(4 * MIB, 0, gives_back_at_once())
+    pool.give_back(held)
+    assert served == 5_000 and pool.lent_bytes == 0

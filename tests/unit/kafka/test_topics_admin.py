@@ -1,0 +1,132 @@
+"""CreateTopics and DeleteTopics: what is asked of the controller, and how it is told."""
+
+from typing import Any
+
+import pytest
+
+from app.model import Principal
+from app.security.ports import Operation, Resource
+from tests.unit.kafka.arrange import Kit, id_of
+
+
+class AllBut:
+    """Refuses these operations on topics and everything on the cluster."""
+
+    generation = 0
+
+    def __init__(self, *refused: Operation) -> None:
+        self.refused = refused
+
+    def allows(
+        self, principal: Principal, operation: Operation, resource: Resource, name: str
+    ) -> bool:
+        return resource is Resource.TOPIC and operation not in self.refused
+
+    def allows_any(self, principal: Principal, operation: Operation, resource: Resource) -> bool:
+        return True
+
+
+def new(name: str, partitions: int = 2, **fields: Any) -> dict[str, Any]:
+    return {
+        "name": name,
+        "num_partitions": partitions,
+        "replication_factor": 1,
+        "assignments": [],
+        "configs": [],
+        **fields,
+    }
+
+
+@pytest.mark.parametrize("version", range(2, 8))
+async def test_topics_are_created_one_by_one(version: int) -> None:
+    async with Kit() as kit:
+        answer = await kit.ask(
+            "CreateTopics",
+            version,
+            topics=[new("good"), new("no/slash")],
+            timeout_ms=1_000,
+            validate_only=False,
+        )
+        assert [(each.name, each.error_code) for each in answer.topics] == [
+            ("good", 0),
+            ("no/slash", 17),
+        ]
+        assert list(kit.controller.image.topics_by_name) == ["good"]
+        assert "no/slash" in answer.topics[1].error_message
+        if version >= 5:
+            assert (answer.topics[0].num_partitions, answer.topics[0].replication_factor) == (2, 1)
+            configs = {each.name: each for each in answer.topics[0].configs}
+            assert configs["cleanup.policy"].value == "delete"
+            assert configs["cleanup.policy"].config_source == 5
+        if version >= 7:
+            assert answer.topics[0].topic_id == id_of("good")
+
+
+async def test_validating_changes_nothing() -> None:
+    async with Kit() as kit:
+        answer = await kit.ask(
+            "CreateTopics", 7, topics=[new("good")], timeout_ms=1_000, validate_only=True
+        )
+        assert answer.topics[0].error_code == 0
+        assert (kit.controller.validated, len(kit.controller.image.topics_by_name)) == (1, 0)
+
+
+async def test_configs_are_told_to_those_who_may_describe_them() -> None:
+    async with Kit(authorizer=AllBut(Operation.DESCRIBE_CONFIGS)) as kit:
+        answer = await kit.ask(
+            "CreateTopics", 5, topics=[new("good")], timeout_ms=1_000, validate_only=False
+        )
+        (topic,) = answer.topics
+        assert (topic.error_code, topic.topic_config_error_code) == (0, 29)
+        assert topic.configs is None and topic.num_partitions == -1
+
+
+@pytest.mark.parametrize("version", range(1, 7))
+async def test_topics_are_deleted_by_name(version: int) -> None:
+    async with Kit() as kit:
+        kit.controller.add("orders")
+        kit.controller.add("payments")
+        names = ["orders", "nowhere"]
+        asked: dict[str, Any] = {"topic_names": names}
+        if version >= 6:
+            asked = {"topics": [{"name": name, "topic_id": None} for name in names]}
+        answer = await kit.ask("DeleteTopics", version, timeout_ms=1_000, **asked)
+        assert [each.error_code for each in answer.responses] == [0, 3]
+        assert list(kit.controller.image.topics_by_name) == ["payments"]
+
+
+async def test_topics_are_deleted_by_id() -> None:
+    async with Kit() as kit:
+        kit.controller.add("orders")
+        asked = [{"name": None, "topic_id": id_of(name)} for name in ("orders", "nowhere")]
+        answer = await kit.ask("DeleteTopics", 6, topics=asked, timeout_ms=1_000)
+        assert [(each.name, each.error_code) for each in answer.responses] == [
+            ("orders", 0),
+            (None, 100),
+        ]
+
+
+async def test_ambiguous_deletions_are_refused_and_delete_nothing() -> None:
+    async with Kit() as kit:
+        kit.controller.add("orders")
+        asked = [
+            {"name": "orders", "topic_id": id_of("orders")},
+            {"name": None, "topic_id": None},
+        ]
+        answer = await kit.ask("DeleteTopics", 6, topics=asked, timeout_ms=1_000)
+        assert [each.error_code for each in answer.responses] == [42, 42]
+        twice = await kit.ask("DeleteTopics", 5, topic_names=["orders", "orders"], timeout_ms=1_000)
+        assert [each.error_code for each in twice.responses] == [42, 42]
+        assert list(kit.controller.image.topics_by_name) == ["orders"]
+
+
+@pytest.mark.parametrize("refused", [Operation.DESCRIBE, Operation.DELETE])
+async def test_deleting_needs_delete_and_existence_needs_describe(refused: Operation) -> None:
+    async with Kit(authorizer=AllBut(refused)) as kit:
+        kit.controller.add("orders")
+        answer = await kit.ask(
+            "DeleteTopics", 5, topic_names=["orders", "nowhere"], timeout_ms=1_000
+        )
+        missing = 29 if refused is Operation.DESCRIBE else 3
+        assert [each.error_code for each in answer.responses] == [29, missing]
+        assert list(kit.controller.image.topics_by_name) == ["orders"]
