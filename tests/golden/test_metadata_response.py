@@ -43,6 +43,13 @@ def ours() -> Response:
     )
 
 
+def bits(operations: int) -> list[int] | None:
+    """As the other codec has them; None where nobody asked."""
+    if operations == NO_OPERATIONS:
+        return None
+    return [bit for bit in range(31) if operations >> bit & 1]
+
+
 def theirs(version: int) -> Any:
     def partition(shown: PartitionShown) -> dict[str, Any]:
         return {
@@ -71,11 +78,11 @@ def theirs(version: int) -> Any:
                 "topic_id": UUID(bytes=topic.topic_id),
                 "is_internal": topic.is_internal,
                 "partitions": [partition(each) for each in topic.partitions],
-                "topic_authorized_operations": topic.operations,
+                "authorized_operations": bits(topic.operations),
             }
             for topic in answer.topics
         ],
-        "cluster_authorized_operations": answer.cluster_operations,
+        "authorized_operations": bits(answer.cluster_operations),
         "error_code": answer.error,
     }
     message, _ = filled(message_class("MetadataResponse"), fields, version)
@@ -95,4 +102,4 @@ def test_a_topic_found_by_no_id_has_no_name() -> None:
     )
     (topic,) = decoded.topics
     assert (topic.name, topic.topic_id, topic.error_code) == (None, IDS[0], 100)
-    assert topic.topic_authorized_operations == NO_OPERATIONS
+    assert topic.authorized_operations is None

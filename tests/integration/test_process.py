@@ -178,7 +178,7 @@ def test_a_full_disk_refuses_produce_while_reads_go_on(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", disk], check=True)
-    broker = BrokerProcess(disk / "data", ("--segment-bytes", "4194304"))
+    broker = BrokerProcess(disk, ("--segment-bytes", "4194304"))
     try:
         broker.start()
         kept = [str(i).encode() * 1_000 for i in range(100)]

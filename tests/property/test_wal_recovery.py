@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from app.model import PartitionKey
 from app.tiers.nvme.block import FrameKind
-from app.tiers.nvme.recovery import Outcome
+from app.tiers.nvme.recovery import UNKNOWN, Outcome
 from app.tiers.nvme.segment import PAGE_BYTES, segment_path
 from tests.unit.tiers.nvme.arrange import (
     DIRECTORY,
@@ -68,14 +68,19 @@ def ends_through(scribe: Scribe, sequence: int) -> dict[PartitionKey, int]:
 
 
 def is_intact(files: MemoryFiles, whole: MemoryFiles, block: Written, length: int) -> bool:
+    """Whether these bytes of the block are still somewhere in its segment."""
     path = segment_path(DIRECTORY, block.segment)
-    span = slice(block.position, block.position + length)
-    content = files.names.get(path, bytearray())[span]
-    return len(content) == length and content == whole.names[path][span]
+    written = whole.names[path][block.position : block.position + length]
+    content = files.names.get(path, bytearray())
+    at = content.find(written)
+    while at >= 0 and at % 8:
+        at = content.find(written, at + 1)
+    return at >= 0
 
 
-def check(scribe: Scribe, damaged: MemoryFiles) -> Outcome:
-    """Recover `damaged`, and compare with what the scribe wrote."""
+def check(scribe: Scribe, damaged: MemoryFiles, *, in_place: bool = True) -> Outcome:
+    """Recover `damaged`, and compare with what the scribe wrote. `in_place`: no block was moved, so
+    what is named as lost must really be lost."""
     whole, before = scribe.files, damaged.copy()
     outcome, fold = recover(damaged)
     recovered = outcome.recovered
@@ -97,21 +102,24 @@ def check(scribe: Scribe, damaged: MemoryFiles) -> Outcome:
             proven = max(proven, first - 1)
     bad = [b for b in scribe.blocks if not is_intact(before, whole, b, unpadded(b))]
     lost = [block for block in bad if block.sequence <= proven]
-    assert bool(recovered.corrupt) == bool(lost), (lost, recovered)
-    if not lost:
+    assert recovered.corrupt or not lost, (lost, recovered)
+    if in_place and not lost:
+        assert not recovered.corrupt
         assert not recovered.quarantined
         assert recovered.synced_through == (bad[0].sequence - 1 if bad else len(scribe.blocks))
     assert recovered.synced_through >= proven
     for key, end in ends_through(scribe, recovered.synced_through).items():
         if key not in recovered.quarantined:
             position = fold.position(key)
-            assert position is not None, f"{key} is gone and nobody says so"
+            if position is None:
+                assert UNKNOWN in recovered.quarantined, f"{key} is gone and nobody says so"
+                continue
             assert position[1] == end, f"{key} ends at {position[1]}, {end} was synced"
             assert outcome.index.hole(key, 0, end) is None
 
     # And it is the same log ever after.
     again, fold_again = recover(damaged, ListFold())
-    assert not again.recovered.torn
+    assert recovered.corrupt or not again.recovered.torn
     for key in KEYS:
         if key not in recovered.quarantined:
             assert stored(again.index, key) == served[key]
@@ -147,7 +155,7 @@ def is_made_of(content: bytes, batches: list[bytes]) -> bool:
     return at == len(content)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_a_log_cut_at_any_byte_of_its_last_blocks_ends_at_the_last_whole_one(seed: int) -> None:
     scribe = history(seed, controls=False)
     last = scribe.blocks[-3:]
@@ -159,7 +167,7 @@ def test_a_log_cut_at_any_byte_of_its_last_blocks_ends_at_the_last_whole_one(see
             assert not outcome.recovered.corrupt
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_any_bit_of_the_last_blocks_may_flip(seed: int) -> None:
     scribe = history(seed)
     for block in scribe.blocks[-2:]:
@@ -170,13 +178,11 @@ def test_any_bit_of_the_last_blocks_may_flip(seed: int) -> None:
             check(scribe, damaged)
 
 
-def damage(random: Random, files: MemoryFiles, scribe: Scribe) -> None:
-    path = segment_path(DIRECTORY, random.choice(scribe.blocks).segment)
-    content = files.names[path]
-    if not content:
-        return
+def damage(random: Random, files: MemoryFiles, scribe: Scribe, *, in_place: bool) -> None:
+    block = random.choice(scribe.blocks)
+    content = files.names[segment_path(DIRECTORY, block.segment)]
     at = random.randrange(len(content))
-    match random.randrange(5):
+    match random.randrange(4) if in_place else 4:
         case 0:
             content[at] ^= 1 << random.randrange(8)
         case 1:
@@ -185,26 +191,27 @@ def damage(random: Random, files: MemoryFiles, scribe: Scribe) -> None:
         case 2:
             sector = at // 512 * 512
             content[sector : sector + 512] = random.randbytes(len(content[sector : sector + 512]))
-        case 3:  # a misdirected write: another block of the same log stands here
+        case 4:  # a misdirected write: another block of the same log stands here
             other = random.choice(scribe.blocks)
             source = scribe.files.names[segment_path(DIRECTORY, other.segment)]
             moved = source[other.position : other.position + other.length]
             target = random.choice(scribe.blocks).position
             content[target : target + len(moved)] = moved[: max(0, len(content) - target)]
-        case 4:
-            block = random.choice(scribe.blocks)
+        case 3:
             content[block.position] ^= 0xFF
 
 
-@settings(max_examples=300, deadline=None)
-@given(st.integers(0, 1 << 32), st.integers(1, 4))
-def test_random_damage_anywhere_is_never_served_and_never_silent(seed: int, hurts: int) -> None:
+@settings(max_examples=150, deadline=None)
+@given(st.integers(0, 1 << 32), st.integers(1, 4), st.booleans())
+def test_random_damage_anywhere_is_never_served_and_never_silent(
+    seed: int, hurts: int, in_place: bool
+) -> None:
     random = Random(seed)
     scribe = history(seed, blocks=random.randrange(1, 10))
     damaged = scribe.files.copy()
     for _ in range(hurts):
-        damage(random, damaged, scribe)
-    check(scribe, damaged)
+        damage(random, damaged, scribe, in_place=in_place)
+    check(scribe, damaged, in_place=in_place)
 
 
 def test_an_undamaged_log_is_whole(seeds: range = range(50)) -> None:

@@ -34,19 +34,25 @@ class SimBroker:
         self.broker: Started | None = None
         self.boots = 0
         self._stop: asyncio.Event | None = None
+        self._ready: asyncio.Future[None] | None = None
         self._process: asyncio.Task[None] | None = None
 
-    async def start(self, *, authorizer: Authorizer | None = None, quotas: Any = None) -> Started:
-        """A new process; back when its doors are open. Raises what ends its start."""
+    async def start(
+        self, *, authorizer: Authorizer | None = None, quotas: Quotas | None = None
+    ) -> Started:
+        """A new process; back when its doors are open. Raises what ended its start, and `Down` if
+        the machine crashed meanwhile."""
         process = self.launch(authorizer=authorizer, quotas=quotas)
-        loop = asyncio.get_running_loop()
-        ready: asyncio.Future[None] = loop.create_future()
-        self._ready = ready
-        process.add_done_callback(lambda _: ready.done() or ready.set_result(None))
-        await ready
-        if self.broker is None:
+        assert self._ready is not None
+        down = asyncio.get_running_loop().create_task(self.machine.down())
+        await asyncio.wait({self._ready, down, process}, return_when=asyncio.FIRST_COMPLETED)
+        if down.done():
+            raise Down(self.machine.name)
+        down.cancel()
+        if not self._ready.done():
+            self.machine.kill()
             process.result()
-            raise AssertionError("the broker ended before it was ready")
+        assert self.broker is not None
         return self.broker
 
     def launch(
@@ -56,7 +62,7 @@ class SimBroker:
         world = self.machine.boot()
         self.boots += 1
         self.broker = None
-        self._ready: asyncio.Future[None] | None = None
+        self._ready = asyncio.get_running_loop().create_future()
         self._stop = asyncio.Event()
         self._process = world.spawn(self._run(world, self._stop, authorizer, quotas), "broker")
         return self._process
@@ -97,9 +103,18 @@ class SimBroker:
         if self.machine.world is not None:
             self.machine.crash()
 
+    def check(self) -> None:
+        """Raise what ended the process, if anything did that a test did not do."""
+        if self._process is not None and self._process.done():
+            self._process.result()
+
     @property
     def is_up(self) -> bool:
         return self.broker is not None and self.machine.world is not None
+
+
+class Down(Exception):
+    """The machine lost power."""
 
 
 class NoAnswer(Exception):
@@ -133,6 +148,7 @@ class _Receiver(Peer):
         for answer in waiting.values():
             if not answer.done():
                 answer.set_exception(NoAnswer(f"disconnected: {error!r}"))
+                answer.exception()  # whoever sent it may have stopped waiting
 
 
 class TopicSeen(NamedTuple):
@@ -182,6 +198,7 @@ class KafkaClient:
         answer = asyncio.get_running_loop().create_future()
         if not self.is_open:
             answer.set_exception(NoAnswer("not connected"))
+            answer.exception()
             return answer
         self._receiver.waiting[correlation_id] = answer
         self.channel.send([bytes(part) for part in parts])

@@ -25,6 +25,7 @@ class Sent(NamedTuple):
     value: bytes
     producer: str
     number: int  # of this producer in this partition, from 0 on without a gap
+    timestamp: int  # -1 where the broker stamps records
 
 
 class Record(NamedTuple):
@@ -51,9 +52,6 @@ class PartitionHistory:
     offsets: dict[bytes, int] = field(default_factory=dict)
     high_watermark: int = 0
     log_start: int = 0
-    uncertain: int = 0
-    """Records whose producer gave up before it knew what became of them."""
-
     @property
     def floors(self) -> Floors:
         return Floors(self.high_watermark, self.log_start)
@@ -63,9 +61,9 @@ class PartitionHistory:
 
     # What producers were told
 
-    def send(self, value: bytes, producer: str, number: int) -> None:
+    def send(self, value: bytes, producer: str, number: int, timestamp: int) -> None:
         assert value not in self.sent
-        self.sent[value] = Sent(value, producer, number)
+        self.sent[value] = Sent(value, producer, number, timestamp)
 
     def acknowledge(self, values: list[bytes], base_offset: int, stamp: int) -> None:
         for offset, value in enumerate(values, base_offset):
@@ -141,6 +139,8 @@ class PartitionHistory:
             raise self.fail(f"one record at {self.offsets[record.value]} and at {offset}")
         if self.acknowledged.get(offset, record.value) != record.value:
             raise self.fail(f"offset {offset} is not the record that was acknowledged there")
+        if self.sent[record.value].timestamp not in (-1, record.timestamp):
+            raise self.fail(f"offset {offset} has another timestamp than it was sent with")
         if self.stamped.get(offset, record.timestamp) != record.timestamp:
             raise self.fail(f"offset {offset} was stamped otherwise when it was acknowledged")
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from crc32c import crc32c
 
 from app.errors import Corrupt
-from app.model import PartitionKey
+from app.model import NO_TOPIC_ID, PartitionKey
 from app.tiers.nvme import block, checkpoint, scan, sidecar
 from app.tiers.nvme.block import BATCHES, Frame, FrameKind
 from app.tiers.nvme.checkpoint import Checkpoint, Entry
@@ -27,6 +27,12 @@ from app.tiers.nvme.segment import Segment, sidecar_path
 from app.world.ports import Files
 from streambus.errors import Malformed
 from streambus.protocol import batch
+
+
+UNKNOWN = PartitionKey(NO_TOPIC_ID, -1)
+"""Stands in `Recovered.quarantined` for every partition of which nothing was recovered: where a block
+is lost, it may have held all that there was of one. Whoever knows what should exist must not begin
+such a partition anew."""
 
 
 @dataclass(slots=True)
@@ -98,6 +104,7 @@ class Recovery:
         recovered.notes += passed
         if passed and restored is None:
             self._has_loss = True  # segments may have been given back since
+            self._quarantine(UNKNOWN, "no checkpoint can be read", None)
         covered: list[Opened] = []
         through = 0
         if restored is not None:
@@ -375,6 +382,8 @@ class Recovery:
         reason = f"{segment.path} at {segment.end}: {named} had been synced and cannot be read"
         self._recovered.corrupt.append(reason)
         self._has_loss = True
+        if not segment.is_sealed:  # what a checkpoint covers is known from it
+            self._quarantine(UNKNOWN, f"{reason}; it may have held all of a partition", None)
         for key in self._keys:
             if key not in self._recovered.quarantined and self._fold.position(key) is not None:
                 self._suspect.setdefault(key, (reason, segment))

@@ -307,7 +307,7 @@ def test_a_drop_that_the_full_disk_could_not_take_resurrects_nothing(
         assert house.recovered.corrupt == []
         assert len(values((await house.fetch(0))[1])) == 2
 
-    for seed in range(8):
+    for seed in range(4):
         simulate(scenario, seed)
 
 

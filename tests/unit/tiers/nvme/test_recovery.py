@@ -6,6 +6,7 @@ from app.tiers.nvme import checkpoint, sidecar
 from app.tiers.nvme.block import FrameKind
 from app.tiers.nvme.checkpoint import Checkpoint, Entry
 from app.tiers.nvme.file_header import WrittenByNewer
+from app.tiers.nvme.recovery import UNKNOWN
 from app.tiers.nvme.segment import PAGE_BYTES, segment_path, sidecar_path
 from tests.unit.tiers.nvme.arrange import (
     DIRECTORY,
@@ -102,7 +103,7 @@ def test_a_damaged_header_makes_suspects_of_those_who_do_not_go_on_where_they_we
     flip(scribe.files, scribe.path, damaged.position + 30)
     outcome, _ = recover(scribe.files)
     # A went on one further, B exactly where it was, of C nothing more is known.
-    assert set(outcome.recovered.quarantined) == {A, C}
+    assert set(outcome.recovered.quarantined) == {A, C, UNKNOWN}
     assert "block 2 had been synced" in outcome.recovered.corrupt[0]
     assert outcome.recovered.synced_through == 3
     assert stored(outcome.index, B) == joined(scribe.contents[B])
@@ -147,7 +148,7 @@ def test_a_begun_segment_proves_that_the_one_before_it_was_synced() -> None:
     first = segment_path(DIRECTORY, 1)
     flip(scribe.files, first, damaged.position + 8)
     outcome, _ = recover(scribe.files)
-    assert set(outcome.recovered.quarantined) == {A}
+    assert set(outcome.recovered.quarantined) == {A, UNKNOWN}
     assert outcome.recovered.corrupt
     assert first in scribe.files.names, "what is damaged is kept for whoever repairs it"
 
@@ -392,7 +393,7 @@ def test_without_any_readable_checkpoint_nothing_given_back_is_invented() -> Non
     flip(scribe.files, f"{DIRECTORY}/{checkpoint.name_of(1, checkpoint.FULL)}", 70)
     del scribe.files.names[segment_path(DIRECTORY, 1)]
     outcome, _ = recover(scribe.files)
-    assert set(outcome.recovered.quarantined) == {A}
+    assert set(outcome.recovered.quarantined) == {A, UNKNOWN}
 
 
 def test_both_witnesses_of_a_sealed_segment_gone_does_not_make_it_free() -> None:
