@@ -5,7 +5,7 @@ Never   behaves: a value here has no I/O, no clock and no state.
 """
 
 from dataclasses import dataclass
-from typing import NewType
+from typing import NamedTuple, NewType
 
 Offset = NewType("Offset", int)
 """Position in a partition. Ranges are half-open: start <= x < end."""
@@ -24,9 +24,11 @@ NO_PRODUCER_ID = ProducerId(-1)
 NO_EPOCH = LeaderEpoch(-1)
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class PartitionKey:
-    """A partition as disk and objects know it: by topic id, never by name."""
+class PartitionKey(NamedTuple):
+    """A partition as disk and objects know it: by topic id, never by name.
+
+    A tuple, because every append looks one up several times: 25 ns each, not 100.
+    """
 
     topic_id: TopicId
     partition: int

@@ -50,7 +50,7 @@ async def list_offsets(
     if timestamp == LATEST:
         # Under read_committed this is the last stable offset: the same until there are
         # transactions.
-        return Located(0, NOTHING, replica.high_watermark, replica.log.leader_epoch)
+        return Located(0, NOTHING, replica.high_watermark, replica.leader_epoch)
     if timestamp in (EARLIEST, EARLIEST_LOCAL):
         start = replica.log_start
         return Located(0, NOTHING, start, replica.log.epochs.epoch_at(start))

@@ -70,9 +70,9 @@ def check(replica: Replica, current_leader_epoch: int) -> int:
     if replica.read_error:
         return replica.read_error
     if current_leader_epoch >= 0:
-        if current_leader_epoch < replica.log.leader_epoch:
+        if current_leader_epoch < replica.leader_epoch:
             return FencedLeaderEpoch.code
-        if current_leader_epoch > replica.log.leader_epoch:
+        if current_leader_epoch > replica.leader_epoch:
             return UnknownLeaderEpoch.code
     return 0
 

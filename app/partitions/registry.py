@@ -199,9 +199,6 @@ class Registry:
         if replica.key in self._quarantined:
             replica.become(roles.QUARANTINED)
             return
-        if self.failure is not None:
-            replica.become(roles.FAILED)
-            return
         if state.leader != self._broker_id:
             replica.become(roles.FENCED if state.leader < 0 else roles.FOLLOWING)
             return
@@ -211,9 +208,13 @@ class Registry:
             replica.high_watermark,
             min_isr=min(replica.policy.min_insync_replicas, len(state.replicas)),
         )
+        if self.failure is not None:
+            replica.fail(state.leader_epoch, replication)
+            return
         try:
             replica.lead(state.leader_epoch, replication)
         except StorageFailed as error:
+            replica.fail(state.leader_epoch, replication)
             self.on_failed(error)
         except Fenced as error:
             # The WAL has seen a newer epoch than the manifest knows: one of the two directories is

@@ -76,6 +76,7 @@ class Replica:
         "high_watermark",
         "isr_short",
         "key",
+        "leader_epoch",
         "log",
         "log_start",
         "policy",
@@ -102,6 +103,7 @@ class Replica:
         assert log.start <= high_watermark <= log.end, f"{key}: {high_watermark} outside of {log!r}"
         self.shared = shared
         self.key = key
+        self.leader_epoch = log.leader_epoch  # of the manifest: requests are fenced by it
         self.log = log
         self.log_start = log.start
         self.high_watermark = high_watermark
@@ -137,9 +139,20 @@ class Replica:
             self.shared.wal.append_control(
                 self.key, FrameKind.EPOCH_STARTED, self.log.end, leader_epoch
             )
+        self.leader_epoch = leader_epoch
         self.replication = replication
         self.isr_short = replication.is_under_min_isr
         self.become(LEADING)
+        self._commit(replication)
+
+    def fail(self, leader_epoch: int, replication: Replication) -> None:
+        """It would lead and cannot write: what is committed without an append may still be read,
+        by clients that know the epoch which the manifest gave."""
+        self.leader_epoch = leader_epoch
+        self.become(FAILED)
+        self._commit(replication)
+
+    def _commit(self, replication: Replication) -> None:
         watermark = replication.synced(self.synced_end)
         if watermark > self.high_watermark:
             self._committed(watermark)

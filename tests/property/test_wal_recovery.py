@@ -80,8 +80,8 @@ def is_intact(files: MemoryFiles, whole: MemoryFiles, block: Written, length: in
 
 def check(scribe: Scribe, damaged: MemoryFiles, *, in_place: bool = True) -> Outcome:
     """Recover `damaged`, and compare with what the scribe wrote. `in_place`: no block was moved, so
-    what is named as lost must really be lost."""
-    whole, before = scribe.files, damaged.copy()
+    it is known what had been synced and what is lost."""
+    before = damaged.copy()
     outcome, fold = recover(damaged)
     recovered = outcome.recovered
     served = {key: stored(outcome.index, key) for key in KEYS}
@@ -92,6 +92,23 @@ def check(scribe: Scribe, damaged: MemoryFiles, *, in_place: bool = True) -> Out
     for key, content in served.items():
         assert is_made_of(content, batches[key]), f"a record of {key} that was never written"
 
+    if in_place:
+        check_loss(scribe, before, outcome, fold)
+
+    # And it is the same log ever after.
+    again, fold_again = recover(damaged, ListFold())
+    assert not again.recovered.torn
+    assert set(again.recovered.quarantined) == set(recovered.quarantined)
+    for key in KEYS:
+        if key not in recovered.quarantined:
+            assert stored(again.index, key) == served[key]
+            assert fold_again.position(key) == fold.position(key)
+    return outcome
+
+
+def check_loss(scribe: Scribe, before: MemoryFiles, outcome: Outcome, fold: ListFold) -> None:
+    """What had been synced is there or named; what had not is a torn tail."""
+    whole, recovered = scribe.files, outcome.recovered
     # What survives says how far everything had been synced.
     heads = [block for block in scribe.blocks if is_intact(before, whole, block, block.head)]
     proven = max((block.synced_through for block in heads), default=0)
@@ -103,7 +120,7 @@ def check(scribe: Scribe, damaged: MemoryFiles, *, in_place: bool = True) -> Out
     bad = [b for b in scribe.blocks if not is_intact(before, whole, b, unpadded(b))]
     lost = [block for block in bad if block.sequence <= proven]
     assert recovered.corrupt or not lost, (lost, recovered)
-    if in_place and not lost:
+    if not lost:
         assert not recovered.corrupt
         assert not recovered.quarantined
         assert recovered.synced_through == (bad[0].sequence - 1 if bad else len(scribe.blocks))
@@ -116,15 +133,6 @@ def check(scribe: Scribe, damaged: MemoryFiles, *, in_place: bool = True) -> Out
                 continue
             assert position[1] == end, f"{key} ends at {position[1]}, {end} was synced"
             assert outcome.index.hole(key, 0, end) is None
-
-    # And it is the same log ever after.
-    again, fold_again = recover(damaged, ListFold())
-    assert recovered.corrupt or not again.recovered.torn
-    for key in KEYS:
-        if key not in recovered.quarantined:
-            assert stored(again.index, key) == served[key]
-            assert fold_again.position(key) == fold.position(key)
-    return outcome
 
 
 def unpadded(block: Written) -> int:
@@ -225,4 +233,6 @@ def test_an_undamaged_log_is_whole(seeds: range = range(50)) -> None:
 
 def test_the_history_is_worth_its_name() -> None:
     assert {history(seed).segment for seed in range(20)} >= {1, 2, 3}
-    assert any(len(history(seed).files.names[segment_path(DIRECTORY, 1)]) > PAGE_BYTES for seed in range(3))
+    assert any(
+        len(history(seed).files.names[segment_path(DIRECTORY, 1)]) > PAGE_BYTES for seed in range(3)
+    )

@@ -94,33 +94,38 @@ class Consumer:
             run.history.mark("fetch.session_lost")
             self._session, self._told = (0, 0), {}
             return
-        self._session = (response.session_id, 0)
         if response.session_id:
             self._session = (response.session_id, request.session_epoch + 1)
-        found = False
+        else:
+            self._session = (0, -1 if request.session_epoch < 0 else 0)
+        found, behind = False, False
         for name, topic_id, partitions in response.topics:
             for fetched in partitions:
-                (place,) = (
-                    place
-                    for place in asked.values()
-                    if place.partition == fetched.partition
-                    and topic_id in (None, place.topic.topic_id)
-                    and name in (None, place.topic.name.encode())
-                )
+                place = self._place_of(asked, name, topic_id, fetched.partition)
                 size = 0 if fetched.records is None else len(fetched.records)
                 found = found or size > 0
+                behind = behind or (
+                    not fetched.error
+                    and place.offset < fetched.high_watermark
+                    and not place.topic.is_deleting
+                )
                 await self._take(client, place, fetched)
-        if not found:
-            for _, _, partitions in response.topics:
-                for fetched in partitions:
-                    assert fetched.error or not self._is_behind(fetched), (
-                        "an answer without records, though a partition has some"
-                    )
+        assert found or not behind, "no records at all, though a partition has some"
         if random.random() < 0.02:
             self._session, self._told = (0, 0 if self._session[0] else -1), {}
 
-    def _is_behind(self, fetched: PartitionRead) -> bool:
-        return False
+    @staticmethod
+    def _place_of(
+        asked: dict[Key, Place], name: bytes | None, topic_id: bytes | None, partition: int
+    ) -> Place:
+        (place,) = (
+            place
+            for place in asked.values()
+            if place.partition == partition
+            and topic_id in (None, place.topic.topic_id)
+            and name in (None, place.topic.name.encode())
+        )
+        return place
 
     def _request(self) -> tuple[dict[Key, Place], FetchRequest]:
         random = self.random

@@ -204,7 +204,12 @@ class Disk:
         """Power fails just before that many more changing operations were done."""
         self._crash_at = self.steps + steps_from_now
 
+    def never_crash(self) -> None:
+        """Take back a `crash_at` that has not struck."""
+        self._crash_at = None
+
     def forget_cache(self) -> None:
+        """Clean pages of files are read again from the disk (databases keep what was committed)."""
         for inode in self.inodes():
             inode.forget_cache()
 

@@ -52,6 +52,7 @@ class PartitionHistory:
     offsets: dict[bytes, int] = field(default_factory=dict)
     high_watermark: int = 0
     log_start: int = 0
+
     @property
     def floors(self) -> Floors:
         return Floors(self.high_watermark, self.log_start)

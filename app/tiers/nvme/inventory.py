@@ -6,6 +6,8 @@ Never   touches a byte of an accepted block.
 Trusts  nothing but names and intact pages (scan.py). Blocking: on the `wal` lane.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from app.tiers.nvme import scan
@@ -105,33 +107,40 @@ class Inventory:
             self._notes.append(f"{path}: the first page is damaged")
         return Opened(Segment(sequence, path, file, life.salt, life.first_block), window, life)
 
-    def settle(self, replayed: list[Opened], end: Ending, *, is_refold: bool) -> None:
-        """Cut the log where it ends, and sync what was accepted before anyone sees it.
+    def sync(self, replayed: list[Opened], end: Ending, *, is_refold: bool) -> None:
+        """Everything accepted reaches stable storage, before anyone sees it."""
+        for opened in replayed:
+            segment = opened.segment
+            if segment.sequence <= end.sequence:
+                with self._tolerating(is_refold, f"{segment.path}: could not be synced"):
+                    self._write_again(opened, end)
+                    segment.file.sync()
 
-        In a refold the disk may be failing: there it is enough to have tried, because a later start
-        judges by what it finds, and none of what is cut here was ever acknowledged."""
+    def cut(self, replayed: list[Opened], end: Ending, *, is_refold: bool) -> None:
+        """Nothing stands behind the end of the log any more."""
         for opened in reversed(replayed):
             segment = opened.segment
-            try:
+            with self._tolerating(is_refold, f"{segment.path}: could not be cut at {segment.end}"):
                 if segment.sequence > end.sequence:
                     segment.file.close()
                     self._files.unlink(segment.path)
-                    continue
-                if segment.sequence == end.sequence and end.is_cut:
+                elif segment.sequence == end.sequence and end.is_cut:
                     segment.file.resize(segment.end)
-                self._write_again(opened, end)
-                segment.file.sync()
-            except OSError as error:
-                if not is_refold:
-                    raise
-                self._notes.append(f"{segment.path}: could not be cut at {segment.end}: {error}")
+                    segment.file.sync()
         if replayed:
-            try:
+            with self._tolerating(is_refold, f"{self._directory}: could not be synced"):
                 self._files.sync_directory(self._directory)
-            except OSError as error:
-                if not is_refold:
-                    raise
-                self._notes.append(f"{self._directory}: could not be synced: {error}")
+
+    @contextmanager
+    def _tolerating(self, is_refold: bool, what: str) -> Iterator[None]:
+        """In a refold the disk may be failing: there it is enough to have tried, because a later
+        start judges by what it finds, and none of what is cut was ever acknowledged."""
+        try:
+            yield
+        except OSError as error:
+            if not is_refold:
+                raise
+            self._notes.append(f"{what}: {error}")
 
     @staticmethod
     def _write_again(opened: Opened, end: Ending) -> None:

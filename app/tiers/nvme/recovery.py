@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from crc32c import crc32c
 
 from app.errors import Corrupt
+from app.limits import CHECKPOINT_DELTAS_MAX
 from app.model import NO_TOPIC_ID, PartitionKey
 from app.tiers.nvme import block, checkpoint, scan, sidecar
 from app.tiers.nvme.block import BATCHES, Frame, FrameKind
@@ -114,11 +115,15 @@ class Recovery:
             self._restore(restored, covered)
         replayed = opened[len(covered) :]
         end = self._replay(replayed, through if restored else None)
-        self._inventory.settle(replayed, end, is_refold=self._limit is not None)
         self._settle_suspects()
         self._quarantine_holes()
-        kept = [one for one in replayed if one.segment.sequence <= end.sequence]
-        segments = [one.segment for one in covered + kept]
+        is_refold = self._limit is not None
+        self._inventory.sync(replayed, end, is_refold=is_refold)
+        kept = [one.segment for one in replayed if one.segment.sequence <= end.sequence]
+        if recovered.corrupt and kept and not is_refold:
+            restored = self._record_loss(kept, restored)
+        self._inventory.cut(replayed, end, is_refold=is_refold)
+        segments = [one.segment for one in covered] + kept
         recovered.segments = len(segments)
         return Outcome(
             recovered,
@@ -407,6 +412,27 @@ class Recovery:
         self._changed.add(key)
         if segment is not None:
             segment.holds.add(key)
+
+    def _record_loss(self, kept: list[Segment], restored: Checkpoint | None) -> Checkpoint:
+        """Write what was found before anything is cut: what is cut may be what proves the loss, and a
+        crash right after must not make a torn tail of it."""
+        for segment in kept:
+            places = sidecar.write(
+                self._files, self._directory, segment, segment.live_extents(), segment.holds
+            )
+            for extent, place in places:
+                extent.place = place
+            segment.has_sidecar = True
+        taken = Checkpoint(
+            kept[-1].sequence,
+            self._recovered.synced_through,
+            self._recovered.append_ms,
+            self._taken(),
+            restored.sequence if restored is not None else 0,
+        )
+        checkpoint.add(self._files, self._directory, taken, CHECKPOINT_DELTAS_MAX)
+        self._changed.clear()
+        return taken
 
     def _settle_suspects(self) -> None:
         """No later frame vouches for these."""

@@ -40,8 +40,7 @@ class Sealing:
 
     def submit(self, segment: Segment, taken: Checkpoint | None) -> None:
         """`taken` is None where no checkpoint could be taken at this seal."""
-        extents = [extent for extent in segment.extents if extent.is_live]
-        holds = set(segment.holds)
+        extents, holds = segment.live_extents(), set(segment.holds)
         job = partial(sidecar.write, self._files, self._directory, segment, extents, holds)
         self._lane.submit(job, partial(self._written, segment))
         if taken is not None:

@@ -131,6 +131,10 @@ class Segment:
         it."""
         self.tainted = True
 
+    def live_extents(self) -> "list[Extent]":
+        """Of this segment, until its sidecar is written."""
+        return [extent for extent in self.extents if extent.is_live]
+
     def cut(self, key: PartitionKey, offset: int) -> None:
         self.cuts[key] = min(self.cuts.get(key, offset), offset)
 

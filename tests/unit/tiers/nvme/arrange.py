@@ -273,9 +273,7 @@ class Scribe:
             frame = Frame(step_key, BATCHES, base, epoch, self.append_ms)
             block.frames.append(frame)
             block.open[step_key] = frame
-        at = block.append(
-            frame, memoryview(content), base, end, epoch, header[batch.MAX_TIMESTAMP]
-        )
+        at = block.append(frame, memoryview(content), base, end, epoch, header[batch.MAX_TIMESTAMP])
         log.append((base, end, bytes(block.view[at : at + len(content)])))
 
     def _control(self, step_key: PartitionKey, kind: FrameKind, offset: int) -> None:
