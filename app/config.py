@@ -9,6 +9,7 @@ Never   constructs components: `app.main` reads these values and joins them.
 """
 
 import ipaddress
+from collections import Counter
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,11 +30,12 @@ class Tls(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ListenerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One door: where to listen, and what clients are told to connect to (the same if `advertised`
-    is unset)."""
+    """One door: where to listen, and what its clients are told to connect to (the same if
+    `advertised` is unset; a port of 0 there is the one that was bound). `BrokerConfig.doors` gives
+    a name to one that has none."""
 
     address: str = f"127.0.0.1:{KAFKA_PORT}"
-    name: str = "plain"
+    name: str = ""
     advertised: str | None = None
     tls: Tls | None = None
 
@@ -89,11 +91,18 @@ class BrokerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     log: LogConfig = LogConfig()
 
     def doors(self) -> tuple[ListenerConfig, ...]:
-        """The listeners as objects, with `advertised` of the broker given to the first that has
-        none."""
+        """The listeners as objects: the first gets `advertised` of the broker if it has none, and
+        those without a name are `plain`, `plain-2`… or with TLS `tls`, `tls-2`… in their order."""
         doors = [ListenerConfig(each) if isinstance(each, str) else each for each in self.listeners]
         if self.advertised is not None and doors[0].advertised is None:
             doors[0] = msgspec.structs.replace(doors[0], advertised=self.advertised)
+        unnamed: Counter[str] = Counter()
+        for place, door in enumerate(doors):
+            if not door.name:
+                kind = "plain" if door.tls is None else "tls"
+                unnamed[kind] += 1
+                name = kind if unnamed[kind] == 1 else f"{kind}-{unnamed[kind]}"
+                doors[place] = msgspec.structs.replace(door, name=name)
         return tuple(doors)
 
 
@@ -171,7 +180,14 @@ def check(config: BrokerConfig) -> None:
             raise InvalidConfig(f"limits.{name}: must be more than 0")
     if not 1 <= config.topics.partitions <= limits.PARTITIONS_PER_TOPIC_MAX:
         raise InvalidConfig("topics.partitions: must be at least 1")
+    named: dict[str, str] = {}
     for door in config.doors():
+        if door.name in named:
+            raise InvalidConfig(
+                f"listeners: {named[door.name]} and {door.address} are both named {door.name!r}, "
+                "and the name decides which address clients are told. Give one another `name`"
+            )
+        named[door.name] = door.address
         host, _ = address(door.address)
         if door.advertised is not None:
             address(door.advertised)

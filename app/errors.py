@@ -143,6 +143,12 @@ class InvalidFetchSessionEpoch(Rejected):
     code, retriable = 71, True
 
 
+class ListenerNotFound(Unavailable):
+    """The leader has no listener of the name that the client came in by."""
+
+    code = 72
+
+
 class FencedLeaderEpoch(Fenced):
     code, retriable = 74, True
 

@@ -31,8 +31,8 @@ from app.kafka.listener import Listener
 from app.kafka.metadata_cache import MetadataCache
 from app.kafka.router import Router
 from app.kafka.sessions import FetchSessions
-from app.model import BrokerId
-from app.partitions.registry import Registry
+from app.model import BrokerId, Endpoint
+from app.partitions.registry import OpensWal, Registry
 from app.partitions.retention_loop import RetentionLoop
 from app.raft.controller import Controller
 from app.raft.producer_ids import ProducerIds
@@ -131,39 +131,52 @@ async def _open_doors(
     listener: Listener,
     tls: list[ssl.SSLContext | None],
 ) -> tuple[tuple[str, int], ...]:
-    """Register and listen. A door on port 0 opens first: clients must be told its number."""
-    doors = config.doors()
-    host, port = settings.address(doors[0].address)
-    opened = []
-    if port == 0:
-        opened.append(await _listen(listener, host, port, tls[0], doors[0].name))
-        port = opened[0][1]
-    if doors[0].advertised is not None:
-        host, port = settings.address(doors[0].advertised)
-    await controller.register_broker(BrokerId(config.broker_id), host, port, config.rack)
+    """Register and listen. Doors on port 0 open first: clients must be told their numbers."""
+    doors = list(zip(config.doors(), tls, strict=True))
+    opened: dict[str, tuple[str, int]] = {}
+    for door, context in doors:
+        if settings.address(door.address)[1] == 0:
+            opened[door.name] = await _listen(listener, door, context)
+    endpoints = [_endpoint(door, opened.get(door.name)) for door, _ in doors]
+    await controller.register_broker(BrokerId(config.broker_id), endpoints, config.rack)
     controller.watch(registry.apply)
-    for door, context in list(zip(doors, tls, strict=True))[len(opened) :]:
-        opened.append(await _listen(listener, *settings.address(door.address), context, door.name))
-    return tuple(opened)
+    for door, context in doors:
+        if door.name not in opened:
+            opened[door.name] = await _listen(listener, door, context)
+    return tuple(opened[door.name] for door, _ in doors)
+
+
+def _endpoint(door: settings.ListenerConfig, bound: tuple[str, int] | None) -> Endpoint:
+    """What clients of this door are told; `bound` is where it listens if that was up to the
+    system."""
+    host, port = settings.address(door.advertised or door.address)
+    if port == 0:
+        port = bound[1] if bound is not None else settings.address(door.address)[1]
+    return Endpoint(door.name, host, port)
 
 
 async def _listen(
-    listener: Listener, host: str, port: int, tls: ssl.SSLContext | None, name: str
+    listener: Listener, door: settings.ListenerConfig, tls: ssl.SSLContext | None
 ) -> tuple[str, int]:
+    host, port = settings.address(door.address)
     try:
-        door = await listener.listen(host, port, tls, name)
+        listening = await listener.listen(host, port, tls, door.name)
     except OSError as error:
         raise StorageFailed(
             f"cannot listen on {host}:{port}: {error.strerror}. "
             "Stop what uses it, or choose another address with --listen"
         ) from error
-    return door.host, door.port
+    return listening.host, listening.port
 
 
-def _wal_factory(config: BrokerConfig, world: World) -> Callable[[WalListener], Wal]:
+def _wal_factory(config: BrokerConfig, world: World) -> OpensWal:
     clock = HybridClock()
     wal = WalSettings(segment_bytes=config.wal.segment_bytes, sync=config.wal.sync)
-    return lambda listener: Wal(world, f"{config.data}/wal", wal, clock, listener)
+
+    def opens(listener: WalListener) -> Wal:
+        return Wal(world, f"{config.data}/wal", wal, clock, listener)
+
+    return opens
 
 
 def _kafka_settings(config: BrokerConfig) -> KafkaSettings:

@@ -38,6 +38,15 @@ class PartitionKey(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where clients of the listener `name` reach a broker."""
+
+    name: str
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
 class Principal:
     """Who asks: a Kafka principal, `User:ANONYMOUS` where nothing authenticated it."""
 

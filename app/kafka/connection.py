@@ -13,7 +13,7 @@ and nothing after it is parsed before it is answered. `holds` says what parsing 
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from enum import Enum
 from struct import Struct
 from typing import TYPE_CHECKING, Protocol
@@ -304,6 +304,27 @@ class Connection:
             self.channel.abort()
         self.disconnected(None)
 
+    def spawn(self, work: Coroutine[object, object, None], name: str) -> None:
+        """Run what waits for a request of this connection as a task of the listener's group."""
+        self.listener.spawn(self._guarded(work, name), name)
+
+    async def _guarded(self, work: Coroutine[object, object, None], name: str) -> None:
+        """The root of such a task. Our own bugs (AssertionError) stop the broker; whatever else a
+        request trips over costs its connection, and no other."""
+        try:
+            await work
+        except AssertionError:
+            raise
+        except Exception as error:
+            events.emit(
+                "request.failed",
+                events.ERROR,
+                api=name,
+                client_id=self.client_id,
+                error=repr(error),
+            )
+            self.refuse("the broker failed to answer")
+
     # Parsing
 
     def _run(self) -> None:
@@ -383,14 +404,14 @@ class Connection:
             key,
             version,
             correlation_id,
-            self.door.advertised,
+            self.door.name,
         )
         if route.start is not None:
             route.start(self, context, view, body, stop)
             return
         assert route.decode is not None
         request = None if version < 0 else route.decode(key, version, view, body, stop)
-        listener.spawn(self._answer(route, context, request), f"{route.name}-{correlation_id}")
+        self.spawn(self._answer(route, context, request), f"{route.name}-{correlation_id}")
 
     async def _answer(self, route: Route, context: RequestContext, request: object) -> None:
         frame = await answer(route, context, request)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from kio.schema.errors import ErrorCode
 
 from app import limits
+from app.core.manifest.image import Image
 from app.errors import FencedLeaderEpoch, NotLeader
 from app.model import BrokerId, PartitionKey, Principal
 from app.partitions.registry import Registry
@@ -77,14 +78,20 @@ class Broker:
         state = topic.partitions[key.partition]
         return state.leader, state.leader_epoch
 
-    def endpoints(self, leaders: set[int]) -> list[NodeEndpoint]:
-        """Where these brokers listen."""
-        brokers = self.controller.image.brokers
-        return [
-            (each.id, each.host, each.port, each.rack)
-            for leader in sorted(leaders)
-            if (each := brokers.get(BrokerId(leader))) is not None
-        ]
+    def endpoints(self, leaders: set[int], listener: str) -> list[NodeEndpoint]:
+        """Where clients of this listener reach these brokers."""
+        known = nodes(self.controller.image, listener)
+        return [known[each] for each in sorted(leaders) if each in known]
+
+
+def nodes(image: Image, listener: str) -> dict[int, NodeEndpoint]:
+    """By broker id, where clients of this listener reach it. A client never hears of another
+    listener's address: it would speak TLS to a plain port."""
+    return {
+        broker.id: (broker.id, endpoint.host, endpoint.port, broker.rack)
+        for broker in image.brokers.values()
+        if (endpoint := broker.endpoint(listener)) is not None
+    }
 
 
 @dataclass(slots=True)
@@ -97,8 +104,8 @@ class RequestContext:
     api_key: int
     api_version: int
     correlation_id: int
-    advertised: tuple[str, int] | None = None
-    """Where clients of this door reach this broker, if not where the image says."""
+    listener: str
+    """Name of the listener that the client came in by."""
     throttle_ms: int = 0
 
     @property

@@ -24,14 +24,14 @@ SWEEP_MS = 1_000
 
 
 class Door:
-    """One address that clients connect to."""
+    """One address that clients connect to. Its name says which endpoints of brokers they are
+    told."""
 
-    __slots__ = ("_listener", "advertised", "name")
+    __slots__ = ("_listener", "name")
 
-    def __init__(self, listener: "Listener", name: str, advertised: tuple[str, int] | None) -> None:
+    def __init__(self, listener: "Listener", name: str) -> None:
         self._listener = listener
         self.name = name
-        self.advertised = advertised
 
     def accept(self) -> Connection:
         return Connection(self._listener, self)
@@ -101,20 +101,13 @@ class Listener:
             await self._tasks.__aexit__(kind, error, traceback)
 
     async def listen(
-        self,
-        host: str,
-        port: int,
-        tls: ssl.SSLContext | None = None,
-        name: str = "plain",
-        advertised: tuple[str, int] | None = None,
+        self, host: str, port: int, tls: ssl.SSLContext | None = None, name: str = "plain"
     ) -> Listening:
-        """Open one more door. Metadata tells its clients `advertised` for this broker (a port of 0
-        there: the one that was bound), or what the image says. OSError if it cannot be bound."""
+        """Open one more door. Its clients are told the brokers' endpoints of this name. OSError if
+        it cannot be bound."""
         assert self._tasks is not None, "listen inside `async with`"
-        door = Door(self, name, advertised)
+        door = Door(self, name)
         listening = await self.world.network.listen(host, port, door.accept, tls)
-        if advertised is not None and not advertised[1]:
-            door.advertised = (advertised[0], listening.port)
         self._doors.append(listening)
         return listening
 

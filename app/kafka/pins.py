@@ -5,8 +5,9 @@ Never   unpins on a finished `sendfile`: the kernel sends page-cache pages until
         them, so an overwritten segment would arrive as its new bytes (design.md section 5).
 Trusts  that a client which fetches a partition from `end` on has received all before `end`.
 
-A range whose reading nobody proved (its connection died, or lent too much) taints its segment:
-that file is unlinked when it is retired, never written over.
+A range whose reading nobody proved (its connection died, or was lent too much) taints its segment:
+that file is unlinked when it is retired, never written over. It stays open until the connection is
+gone, because parts of it may still be queued there.
 """
 
 from collections import deque
@@ -23,12 +24,14 @@ Pin = tuple[Segment, int]
 class Pins:
     """By partition, in the order in which they were lent."""
 
-    __slots__ = ("_by_partition", "_count", "_count_max")
+    __slots__ = ("_by_partition", "_count", "_count_max", "_kept")
 
     def __init__(self, count_max: int = limits.CONNECTION_PINS_MAX) -> None:
         self._by_partition: dict[Key, deque[Pin]] = {}
         self._count = 0
         self._count_max = count_max
+        self._kept: dict[Segment, None] = {}
+        """Tainted already, and pinned once until the connection ends: parts of them may be queued."""
 
     def __len__(self) -> int:
         return self._count
@@ -61,7 +64,10 @@ class Pins:
             for segment, _ in lent:
                 segment.taint()
                 segment.unpin()
+        for segment in self._kept:
+            segment.unpin()
         self._by_partition.clear()
+        self._kept.clear()
         self._count = 0
 
     def _taint_oldest(self) -> None:
@@ -69,6 +75,9 @@ class Pins:
         segment, _ = lent.popleft()
         self._count -= 1
         segment.taint()
-        segment.unpin()
+        if segment in self._kept:
+            segment.unpin()
+        else:
+            self._kept[segment] = None
         if not lent:
             del self._by_partition[key]

@@ -39,10 +39,17 @@ CREATE TABLE cluster (
 CREATE TABLE brokers (
     broker_id   INTEGER PRIMARY KEY,
     incarnation INTEGER NOT NULL,
-    host        TEXT    NOT NULL,
-    port        INTEGER NOT NULL,
     rack        TEXT
 ) STRICT;
+
+-- Where clients reach a broker, by the name of the listener that they came in by.
+CREATE TABLE endpoints (
+    broker_id INTEGER NOT NULL,
+    name      TEXT    NOT NULL,
+    host      TEXT    NOT NULL,
+    port      INTEGER NOT NULL,
+    PRIMARY KEY (broker_id, name)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE topics (
     topic_id BLOB PRIMARY KEY,

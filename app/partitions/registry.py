@@ -99,6 +99,7 @@ class Registry:
         recovered = await self.wal.open(fold)
         self._recovered = fold.partitions
         self._quarantined = recovered.quarantined
+        _report(recovered)
         return recovered
 
     async def run(self) -> None:
@@ -380,3 +381,21 @@ class Registry:
             # The WAL failed while this waited for it: `on_failed` has said so. Nothing was given
             # back, and the next round tries again.
             events.emit("segment.kept", events.DEBUG, error=error)
+
+
+def _report(recovered: Recovered) -> None:
+    """Say what recovery found: a torn tail is ordinary, a loss is named."""
+    events.emit(
+        "wal.recovered",
+        segments=recovered.segments,
+        blocks_folded=recovered.blocks_folded,
+        synced_through=recovered.synced_through,
+    )
+    for tail in recovered.torn:
+        events.emit("wal.torn", events.WARNING, tail=tail)
+    for note in recovered.notes:
+        events.emit("wal.damaged", events.WARNING, note=note)
+    for loss in recovered.corrupt:
+        events.emit("wal.corrupt", events.ERROR, loss=loss)
+    for key, reason in recovered.quarantined.items():
+        events.emit("replica.quarantined", events.ERROR, partition=key, why=reason)

@@ -37,7 +37,7 @@ from app.errors import (
     UnknownTopicOrPartition,
 )
 from app.limits import FACT_BYTES_MAX, PROPOSALS_IN_FLIGHT_MAX, PROPOSE_TIMEOUT_MS
-from app.model import NO_TOPIC_ID, BrokerId, ControllerTerm, Incarnation, TopicId
+from app.model import NO_TOPIC_ID, BrokerId, ControllerTerm, Endpoint, Incarnation, TopicId
 from app.raft.consensus import Consensus
 from app.raft.manifest_node import ManifestNode
 from app.world.ports import World
@@ -97,12 +97,12 @@ class Controller:
     async def register_broker(
         self,
         broker_id: BrokerId,
-        host: str,
-        port: int,
+        endpoints: Sequence[Endpoint],
         rack: str | None = None,
         timeout_ms: int = PROPOSE_TIMEOUT_MS,
     ) -> Incarnation:
-        """A broker starts. The first one forms the cluster, in the same proposal."""
+        """A broker starts, with one endpoint per listener. The first one forms the cluster, in the
+        same proposal."""
         others = sorted(set(self._node.manifest.brokers) - {broker_id})
         if self._consensus.is_alone and others:
             raise InvalidConfig(
@@ -112,7 +112,7 @@ class Controller:
         new_cluster_id = self._new_cluster_id()
 
         def decide() -> list[Fact]:
-            return decide_register(self._node.manifest, broker_id, host, port, rack, new_cluster_id)
+            return decide_register(self._node.manifest, broker_id, endpoints, rack, new_cluster_id)
 
         await self._decide(decide, self._deadline(timeout_ms))
         return self._node.manifest.brokers[broker_id].incarnation

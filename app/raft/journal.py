@@ -10,8 +10,9 @@ pass; cutting what a snapshot covers comes with the replicated log, hence `base`
 
 import errno
 import struct
+from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from crc32c import crc32c
 
@@ -58,6 +59,8 @@ class _Scan:
     synced_through: int
     index: int
     term: int
+    unproven: deque[tuple[int, int]] = field(default_factory=deque)
+    """(sequence, position) of accepted frames of which none says that they were synced."""
 
 
 class Journal:
@@ -115,7 +118,11 @@ class Journal:
         self._synced_through = scan.synced_through
         self.end_index, self.term = scan.index, scan.term
         # A tail that was accepted may never have been synced: one sync covers it and the new term
-        # before anything of it is revealed.
+        # before anything of it is revealed. Where a sync had failed, the page cache shows bytes
+        # that no later one writes, so the tail is written again first.
+        if scan.unproven:
+            tail = scan.unproven[0][1]
+            file.write([content[tail : scan.position]], tail, durable=False)
         self._write([self._frame(TERM, self.end_index, self.term + 1, bytes(16), b"")], sync=True)
         self.term += 1
         return opened
@@ -181,9 +188,12 @@ class Journal:
                 elif index > after:
                     payload = content[start : start + length]
                     entries.append(Entry(index, ControllerTerm(term), proposal, payload))
+            scan.unproven.append((sequence, scan.position))
             scan.position = start + length
             scan.sequence, scan.index, scan.term = sequence, index, term
             scan.synced_through = max(scan.synced_through, synced_through)
+            while scan.unproven and scan.unproven[0][0] <= scan.synced_through:
+                scan.unproven.popleft()
         return term_at
 
     def _valid(

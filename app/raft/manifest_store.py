@@ -150,16 +150,8 @@ class ManifestStore:
                 connection.execute("UPDATE cluster SET cluster_id = ?", (cluster_id,))
             case FeatureRaised(level):
                 connection.execute("UPDATE cluster SET level = ?", (level,))
-            case BrokerRegistered(broker_id, incarnation, host, port, rack):
-                row = (broker_id, incarnation, host, port, rack)
-                if connection.execute(
-                    "SELECT 1 FROM brokers WHERE broker_id = ?", (broker_id,)
-                ).fetchone():
-                    connection.execute(
-                        "UPDATE partitions SET leader_epoch = leader_epoch + 1 WHERE leader = ?",
-                        (broker_id,),
-                    )
-                connection.execute("INSERT OR REPLACE INTO brokers VALUES (?, ?, ?, ?, ?)", row)
+            case BrokerRegistered():
+                self._write_broker(connection, fact)
             case TopicCreated():
                 self._write_topic(connection, fact)
             case TopicDeleted(topic_id):
@@ -167,6 +159,20 @@ class ManifestStore:
                     connection.execute(f"DELETE FROM {table} WHERE topic_id = ?", (topic_id,))
             case ProducerIdsReserved(_, end):
                 connection.execute("UPDATE cluster SET next_producer_id = ?", (end,))
+
+    def _write_broker(self, connection: sqlite3.Connection, fact: BrokerRegistered) -> None:
+        which = (fact.broker_id,)
+        if connection.execute("SELECT 1 FROM brokers WHERE broker_id = ?", which).fetchone():
+            connection.execute(
+                "UPDATE partitions SET leader_epoch = leader_epoch + 1 WHERE leader = ?", which
+            )
+        row = (fact.broker_id, fact.incarnation, fact.rack)
+        connection.execute("INSERT OR REPLACE INTO brokers VALUES (?, ?, ?)", row)
+        connection.execute("DELETE FROM endpoints WHERE broker_id = ?", which)
+        connection.executemany(
+            "INSERT INTO endpoints VALUES (?, ?, ?, ?)",
+            [(fact.broker_id, each.name, each.host, each.port) for each in fact.endpoints],
+        )
 
     def _write_topic(self, connection: sqlite3.Connection, fact: TopicCreated) -> None:
         connection.execute("INSERT INTO topics VALUES (?, ?)", (fact.topic_id, fact.name))
@@ -193,7 +199,8 @@ class ManifestStore:
             cluster_id,
             level,
             next_producer_id,
-            self._all("SELECT broker_id, incarnation, host, port, rack FROM brokers ORDER BY 1"),
+            self._all("SELECT broker_id, incarnation, rack FROM brokers ORDER BY 1"),
+            self._all("SELECT broker_id, name, host, port FROM endpoints ORDER BY 1, 2"),
             self._all("SELECT topic_id, name FROM topics ORDER BY 1"),
             self._all("SELECT topic_id, name, value FROM topic_configs ORDER BY 1, 2"),
             self._all(

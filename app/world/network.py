@@ -95,6 +95,10 @@ class SocketChannel(asyncio.BufferedProtocol):
     def is_full(self) -> bool:
         return self._outbound is not None and self._outbound.is_full
 
+    @property
+    def is_sending(self) -> bool:
+        return self._outbound is not None and self._outbound.is_sending
+
     def send(self, parts: Sequence[bytes | FileRange]) -> None:
         raise AssertionError("send before connected: `connection_made` puts the real one here")
 

@@ -63,6 +63,10 @@ class Outbound(ABC):
     def _turn(self) -> None:
         """Send what the peer takes, SEND_TURN_BYTES at most, then see to the next turn."""
 
+    @property
+    def is_sending(self) -> bool:
+        return bool(self._queue)
+
     def flush(self, emptied: Callable[[], None]) -> None:
         """Call `emptied` once, when all that is queued has left."""
         if self._queue:

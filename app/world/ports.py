@@ -150,6 +150,10 @@ class Channel(Protocol):
     def is_full(self) -> bool:
         """More than OUTBOUND_BYTES_MAX of copied bytes wait for the peer: produce no more."""
 
+    @property
+    def is_sending(self) -> bool:
+        """Something of what was sent has not left yet: file ranges may still be read here."""
+
     def send(self, parts: Sequence[bytes | FileRange]) -> None:
         """Queue parts. Bytes go at once where the socket takes them; file ranges by `os.sendfile`
         in turns of SEND_TURN_BYTES, ranges that may not be cached first warmed on the `reader`

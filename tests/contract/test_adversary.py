@@ -18,7 +18,7 @@ from app.raft.single_node import SingleNode
 from app.world.ports import World
 from tests.contract.adversary import TRICKS, Adversary
 from tests.sim.world import Machine, Simulation, simulate
-from tests.unit.raft.brokers import ONE
+from tests.unit.raft.brokers import ONE, PLAIN
 
 NAMES = ["a", "b", "a.b", "a_b", "c"]
 PATH = "data/manifest"
@@ -29,7 +29,7 @@ async def boot(machine: Machine, random: Random) -> tuple[Controller, Adversary]
     adversary = Adversary(SingleNode(world, PATH), world, random)
     broker = Controller(world, adversary, PATH)
     await broker.start()
-    await broker.register_broker(ONE, "host", 9092, timeout_ms=600_000)
+    await broker.register_broker(ONE, [PLAIN], timeout_ms=600_000)
     return broker, adversary
 
 

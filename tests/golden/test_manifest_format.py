@@ -19,7 +19,7 @@ from app.core.manifest.facts import (
     TopicCreated,
     TopicDeleted,
 )
-from app.model import BrokerId, ControllerTerm, Incarnation, ProducerId, TopicId
+from app.model import BrokerId, ControllerTerm, Endpoint, Incarnation, ProducerId, TopicId
 from app.raft.consensus import Position
 from app.raft.journal import Journal
 from app.world.files import DiskFiles
@@ -31,8 +31,15 @@ ONE, TWO = BrokerId(1), BrokerId(2)
 FACTS: dict[str, Fact] = {
     "ClusterFormed v1": ClusterFormed("q83vEjRWeJq83vEjRWeJqw"),
     "FeatureRaised v1": FeatureRaised(1),
-    "BrokerRegistered v1": BrokerRegistered(ONE, Incarnation(3), "örtlich", 9092, "rack-a"),
-    "BrokerRegistered v1 without rack": BrokerRegistered(TWO, Incarnation(1), "::1", 1, None),
+    "BrokerRegistered v1": BrokerRegistered(
+        ONE,
+        Incarnation(3),
+        (Endpoint("plain", "127.0.0.1", 9092), Endpoint("tls", "örtlich", 9093)),
+        "rack-a",
+    ),
+    "BrokerRegistered v1 without rack": BrokerRegistered(
+        TWO, Incarnation(1), (Endpoint("plain", "::1", 1),), None
+    ),
     "TopicCreated v1": TopicCreated(
         TOPIC, "orders", ((ONE, TWO), (TWO, ONE), (TWO, ONE)), (("retention.ms", "-1"),)
     ),

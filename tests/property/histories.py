@@ -14,7 +14,7 @@ from app.core.manifest.decide import (
 from app.core.manifest.entries import Entry, split
 from app.core.manifest.facts import Fact, Stamp, TopicCreated
 from app.core.manifest.manifest import Manifest
-from app.model import BrokerId, ControllerTerm, TopicId
+from app.model import BrokerId, ControllerTerm, Endpoint, TopicId
 
 NAMES = ["a", "b", "c", "a.b", "a_b", "orders"]
 ENTRY_BYTES_MAX = 300  # small, so that many proposals need parts
@@ -29,9 +29,9 @@ def decide_something(random: Random, manifest: Manifest) -> list[Fact]:
     choice = random.randrange(10)
     if choice == 0 or not manifest.brokers:
         rack = random.choice([None, "r"])
-        return decide_register(
-            manifest, BrokerId(random.randrange(3)), "host", random.randrange(1, 99), rack, "id"
-        )
+        names = random.sample(["plain", "tls", "inner"], random.randint(1, 3))
+        endpoints = [Endpoint(name, "host", random.randrange(1, 99)) for name in names]
+        return decide_register(manifest, BrokerId(random.randrange(3)), endpoints, rack, "id")
     if choice == 1:
         return [decide_reserve_producer_ids(manifest, random.choice(list(manifest.brokers)))]
     if choice < 5 and manifest.topics:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from app.core.manifest.entries import Gate
 from app.core.manifest.image import Image
 from app.core.manifest.manifest import Manifest
-from app.model import BrokerId
+from app.model import BrokerId, Endpoint
 from tests.property.histories import random_entries
 
 seeds = st.integers(0, 2**32)
@@ -46,7 +46,7 @@ def test_load_of_save_is_equal_and_goes_on_alike(seed: int, cut: int) -> None:
 def test_an_image_never_changes_once_it_was_given(seed: int) -> None:
     entries, _ = random_entries(seed, 40)
     gate, manifest = Gate(), Manifest()
-    images: list[tuple[Image, dict[str, int], dict[str, object]]] = []
+    images: list[tuple[Image, dict[BrokerId, tuple[Endpoint, ...]], dict[str, object]]] = []
     image = Image()
     for entry in entries:
         for fact in gate.take(entry).facts:
@@ -55,9 +55,9 @@ def test_an_image_never_changes_once_it_was_given(seed: int) -> None:
         shown: dict[str, object] = {
             name: (topic.topic_id, topic.partitions) for name, topic in image.topics_by_name.items()
         }
-        images.append((image, {b.host: b.port for b in image.brokers.values()}, shown))
+        images.append((image, {b.id: b.endpoints for b in image.brokers.values()}, shown))
     for image, brokers, shown in images:
-        assert {b.host: b.port for b in image.brokers.values()} == brokers
+        assert {b.id: b.endpoints for b in image.brokers.values()} == brokers
         assert {
             name: (topic.topic_id, topic.partitions) for name, topic in image.topics_by_name.items()
         } == shown

@@ -6,7 +6,7 @@ streambus.protocol, and what does not come (a dead broker, a cut network) raises
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 from app.config import BrokerConfig
@@ -263,7 +263,7 @@ class KafkaClient:
         }
 
     async def create_topic(
-        self, name: str, partitions: int, version: int = 7, **configs: str
+        self, name: str, partitions: int, configs: Mapping[str, str], version: int = 7
     ) -> tuple[int, bytes]:
         """(error, topic id)."""
         types = control.request_types(api.CREATE_TOPICS, version)
@@ -274,7 +274,7 @@ class KafkaClient:
             replication_factor=1,
             assignments=(),
             configs=tuple(
-                control.fill(types.CreatableTopicConfig, name=key.replace("_", "."), value=value)
+                control.fill(types.CreatableTopicConfig, name=key, value=value)
                 for key, value in configs.items()
             ),
         )

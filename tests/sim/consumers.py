@@ -8,7 +8,12 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from streambus.protocol.messages import list_offsets as listing
-from streambus.protocol.messages.fetch import FetchRequest, PartitionRead, PartitionWanted
+from streambus.protocol.messages.fetch import (
+    FetchRequest,
+    Forgotten,
+    PartitionRead,
+    PartitionWanted,
+)
 from tests.sim.broker import KafkaClient, NoAnswer
 from tests.sim.history import Floors, Key, PartitionHistory
 from tests.sim.producers import GONE, NOT_LEADER, STORAGE_ERROR
@@ -149,13 +154,12 @@ class Consumer:
                     random.choice((1, 2_000, 20_000, 1 << 20)),
                 )
             )
-        forgotten = [
+        forgotten: list[Forgotten] = [
             (self.run.names[topic_id], topic_id, partition)
             for topic_id, partition in self._told
             if (topic_id, partition) not in self.places
         ]
-        for _, topic_id, partition in forgotten:
-            del self._told[topic_id, partition]
+        self._told = {key: offset for key, offset in self._told.items() if key in self.places}
         return dict(self.places), FetchRequest(
             max_wait_ms=random.choice((0, 50, 500)),
             min_bytes=random.choice((0, 1, 1, 10_000)),
@@ -172,6 +176,8 @@ class Consumer:
         if place.was_deleted:
             assert error in GONE, f"{place.topic.name} is deleted and gives {fetched}"
         if error == 0:
+            if self.version < 5:
+                fetched = fetched._replace(log_start_offset=place.floors.log_start)
             place.offset = place.history.read(place.floors, place.offset, fetched)
             self.run.history.mark("fetch.read")
             return

@@ -10,6 +10,7 @@ Once a life has ended none of its callbacks runs any more, as after kill -9.
 import asyncio
 import contextlib
 import contextvars
+import warnings
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -49,8 +50,10 @@ class SimTask(asyncio.Task[Any]):
         """End the coroutine of a task that will never run again, whatever its clean-up tries."""
         self._log_destroy_pending = False
         if not self.done():
-            # A dead process cleans nothing up: what its `finally` blocks raise now is nobody's.
-            with contextlib.suppress(BaseException):
+            # A dead process cleans nothing up: what its `finally` blocks raise now, and the tasks
+            # that they would begin, are nobody's.
+            with contextlib.suppress(BaseException), warnings.catch_warnings():
+                warnings.simplefilter("ignore", RuntimeWarning)
                 self.get_coro().close()
 
 
@@ -151,6 +154,10 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:  # type: ignore
         raise AssertionError("a simulated world has no threads: blocking work belongs on a lane")
+
+    def _asyncgen_finalizer_hook(self, agen: Any) -> None:
+        """A generator of a dead process is collected some time: its clean-up never runs."""
+        self._asyncgens.discard(agen)  # type: ignore[attr-defined]
 
     def _process_events(self, event_list: list[Any]) -> None:
         return

@@ -103,6 +103,10 @@ class SimChannel:
 
     # Channel
 
+    @property
+    def is_sending(self) -> bool:
+        return bool(self._queue)
+
     def send(self, parts: Sequence[bytes | FileRange]) -> None:
         if self._is_closing or self._has_ended:
             return

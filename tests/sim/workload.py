@@ -27,11 +27,11 @@ TOPIC_EXISTS, STORAGE_ERROR, TIMED_OUT, UNKNOWN_TOPIC = 36, 56, 7, 3
 
 CONFIGS: tuple[dict[str, str], ...] = (
     {},
-    {"retention_bytes": "60000"},
-    {"retention_ms": "5000"},
-    {"message_timestamp_type": "LogAppendTime"},
-    {"compression_type": "lz4"},
-    {"compression_type": "uncompressed", "message_timestamp_type": "LogAppendTime"},
+    {"retention.bytes": "60000"},
+    {"retention.ms": "5000"},
+    {"message.timestamp.type": "LogAppendTime"},
+    {"compression.type": "lz4"},
+    {"compression.type": "uncompressed", "message.timestamp.type": "LogAppendTime"},
 )
 
 
@@ -112,7 +112,7 @@ class Workload:
             try:
                 client = await self.connect()
                 try:
-                    error, _ = await client.create_topic(name, partitions, **configs)
+                    error, _ = await client.create_topic(name, partitions, configs)
                     assert error in (0, TOPIC_EXISTS, STORAGE_ERROR, TIMED_OUT), error
                     if error in (0, TOPIC_EXISTS):
                         seen = (await client.metadata([name]))[name]
@@ -125,7 +125,7 @@ class Workload:
             await self.pause(random)
         assert seen.topic_id not in self.topics, f"{name} has the id of a topic of before"
         assert len(seen.leader_epochs) == partitions
-        stamps = configs.get("message_timestamp_type") == "LogAppendTime"
+        stamps = configs.get("message.timestamp.type") == "LogAppendTime"
         self.names[seen.topic_id] = name.encode()
         self.topics[seen.topic_id] = Topic(name, seen.topic_id, partitions, stamps, is_volatile)
         self.history.mark("topic.created")
@@ -188,9 +188,10 @@ class Workload:
         nemesis = Nemesis(self)
         actors = [Producer(self, n, idempotent=n % 3 != 2) for n in range(3)]
         consumers = [Consumer(self, n) for n in range(2)]
+        lives = [each.live() for each in actors] + [each.live() for each in consumers]
         async with asyncio.TaskGroup() as tasks:
-            for actor in (*actors, *consumers):
-                tasks.create_task(actor.live())
+            for each in lives:
+                tasks.create_task(each)
             tasks.create_task(self.churn())
             tasks.create_task(self.watch())
             await nemesis.live(LIFE_MS)

@@ -39,7 +39,7 @@ from app.errors import (
     UnknownTopicOrPartition,
 )
 from app.limits import PARTITIONS_PER_TOPIC_MAX, PRODUCER_ID_BLOCK, TOPICS_MAX
-from app.model import BrokerId, Incarnation, ProducerId, TopicId
+from app.model import BrokerId, Endpoint, Incarnation, ProducerId, TopicId
 
 DEFAULT = -1
 """Partitions or replicas 'as the broker's defaults say' (KIP-464)."""
@@ -69,8 +69,7 @@ class NewTopic:
 def decide_register(
     manifest: Manifest,
     broker_id: BrokerId,
-    host: str,
-    port: int,
+    endpoints: Sequence[Endpoint],
     rack: str | None,
     new_cluster_id: str,
 ) -> list[Fact]:
@@ -80,7 +79,8 @@ def decide_register(
         facts += [ClusterFormed(new_cluster_id), FeatureRaised(FEATURE_LEVEL)]
     known = manifest.brokers.get(broker_id)
     incarnation = Incarnation(known.incarnation + 1 if known else 1)
-    return [*facts, BrokerRegistered(broker_id, incarnation, host, port, rack)]
+    by_name = tuple(sorted(endpoints, key=lambda endpoint: endpoint.name))
+    return [*facts, BrokerRegistered(broker_id, incarnation, by_name, rack)]
 
 
 def refuse_repeated(topics: Sequence[NewTopic]) -> dict[int, Rejected]:

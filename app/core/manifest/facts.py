@@ -15,7 +15,7 @@ from itertools import groupby
 from typing import Any
 
 from app.errors import Corrupt, UpgradeNeeded
-from app.model import BrokerId, ControllerTerm, Incarnation, ProducerId, TopicId
+from app.model import BrokerId, ControllerTerm, Endpoint, Incarnation, ProducerId, TopicId
 
 FEATURE_LEVEL = 1
 """The newest level that this code reads. Facts and migrations of level n may be used once
@@ -42,8 +42,7 @@ class BrokerRegistered:
 
     broker_id: BrokerId
     incarnation: Incarnation
-    host: str
-    port: int
+    endpoints: tuple[Endpoint, ...]  # one per listener, by name
     rack: str | None
 
 
@@ -105,6 +104,22 @@ class Form:
     load: Callable[[Payload], Fact]
 
 
+def _save_broker(fact: BrokerRegistered) -> Payload:
+    return {
+        "broker_id": fact.broker_id,
+        "incarnation": fact.incarnation,
+        "endpoints": [
+            {"name": each.name, "host": each.host, "port": each.port} for each in fact.endpoints
+        ],
+        "rack": fact.rack,
+    }
+
+
+def _load_broker(payload: Payload) -> BrokerRegistered:
+    endpoints = tuple(Endpoint(**each) for each in payload["endpoints"])
+    return BrokerRegistered(**{**payload, "endpoints": endpoints})
+
+
 def _save_topic(fact: TopicCreated) -> Payload:
     # Neighbours with equal replicas share a row: one broker's topic is one row, however wide.
     runs = [[len(list(run)), list(row)] for row, run in groupby(fact.replicas)]
@@ -135,20 +150,7 @@ FORMS: tuple[Form, ...] = (
         1, 1, 1, ClusterFormed, lambda f: {"cluster_id": f.cluster_id}, lambda p: ClusterFormed(**p)
     ),
     Form(2, 1, 1, FeatureRaised, lambda f: {"level": f.level}, lambda p: FeatureRaised(**p)),
-    Form(
-        3,
-        1,
-        1,
-        BrokerRegistered,
-        lambda f: {
-            "broker_id": f.broker_id,
-            "incarnation": f.incarnation,
-            "host": f.host,
-            "port": f.port,
-            "rack": f.rack,
-        },
-        lambda p: BrokerRegistered(**p),
-    ),
+    Form(3, 1, 1, BrokerRegistered, _save_broker, _load_broker),
     Form(4, 1, 1, TopicCreated, _save_topic, _load_topic),
     Form(
         5,

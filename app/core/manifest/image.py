@@ -11,16 +11,19 @@ from types import MappingProxyType
 from typing import Any
 
 from app.core.topic_policy import TopicPolicy
-from app.model import BrokerId, Incarnation, LeaderEpoch, TopicId
+from app.model import BrokerId, Endpoint, Incarnation, LeaderEpoch, TopicId
 
 
 @dataclass(frozen=True, slots=True)
 class Broker:
     id: BrokerId
-    host: str
-    port: int
+    endpoints: tuple[Endpoint, ...]  # by name, which no two share
     rack: str | None
     incarnation: Incarnation
+
+    def endpoint(self, name: str) -> Endpoint | None:
+        """Where clients of the listener `name` reach it; None if it has no such listener."""
+        return next((each for each in self.endpoints if each.name == name), None)
 
 
 @dataclass(frozen=True, slots=True)

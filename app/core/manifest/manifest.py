@@ -24,7 +24,7 @@ from app.core.manifest.facts import (
 from app.core.manifest.image import Broker, Image, PartitionState, Topic
 from app.core.topic_names import collision_key
 from app.errors import UpgradeNeeded
-from app.model import BrokerId, Incarnation, LeaderEpoch, ProducerId, TopicId
+from app.model import BrokerId, Endpoint, Incarnation, LeaderEpoch, ProducerId, TopicId
 
 LEVEL_NAME = "streambus.level"
 
@@ -36,8 +36,10 @@ class Saved:
     cluster_id: str = ""
     level: int = 0
     next_producer_id: int = 0
-    brokers: list[tuple[int, int, str, int, str | None]] = field(default_factory=list)
-    """(broker id, incarnation, host, port, rack) by broker id."""
+    brokers: list[tuple[int, int, str | None]] = field(default_factory=list)
+    """(broker id, incarnation, rack) by broker id."""
+    endpoints: list[tuple[int, str, str, int]] = field(default_factory=list)
+    """(broker id, listener's name, host, port) by broker id and name."""
     topics: list[tuple[bytes, str]] = field(default_factory=list)
     """(topic id, name) by topic id."""
     configs: list[tuple[bytes, str, str]] = field(default_factory=list)
@@ -100,8 +102,10 @@ class Manifest:
         self._own_brokers()
         known = self.brokers.get(fact.broker_id)
         assert known is None or known.incarnation < fact.incarnation, (known, fact)
+        names = [each.name for each in fact.endpoints]
+        assert names == sorted(set(names)), fact
         self.brokers[fact.broker_id] = Broker(
-            fact.broker_id, fact.host, fact.port, fact.rack, fact.incarnation
+            fact.broker_id, fact.endpoints, fact.rack, fact.incarnation
         )
         # Nothing of the former incarnation may be taken for its own: every partition that the
         # broker leads enters a new epoch, by this one fact.
@@ -183,13 +187,16 @@ class Manifest:
 
     def save(self) -> Saved:
         topics = sorted(self.topics.values(), key=lambda topic: topic.topic_id)
+        brokers = [broker for _, broker in sorted(self.brokers.items())]
         return Saved(
             self.cluster_id,
             self.level,
             self.next_producer_id,
+            [(broker.id, broker.incarnation, broker.rack) for broker in brokers],
             [
-                (broker.id, broker.incarnation, broker.host, broker.port, broker.rack)
-                for _, broker in sorted(self.brokers.items())
+                (broker.id, each.name, each.host, each.port)
+                for broker in brokers
+                for each in broker.endpoints
             ],
             [(topic.topic_id, topic.name) for topic in topics],
             [
@@ -219,9 +226,13 @@ class Manifest:
             manifest._raise_level(saved.level)
         manifest.cluster_id = saved.cluster_id
         manifest.next_producer_id = ProducerId(saved.next_producer_id)
-        for broker_id, incarnation, host, port, rack in saved.brokers:
+        endpoints: dict[int, list[Endpoint]] = {}
+        for broker_id, name, host, port in saved.endpoints:
+            endpoints.setdefault(broker_id, []).append(Endpoint(name, host, port))
+        for broker_id, incarnation, rack in saved.brokers:
+            listed = tuple(endpoints.get(broker_id, ()))
             manifest._register(
-                BrokerRegistered(BrokerId(broker_id), Incarnation(incarnation), host, port, rack)
+                BrokerRegistered(BrokerId(broker_id), Incarnation(incarnation), listed, rack)
             )
         configs: dict[bytes, dict[str, str]] = {}
         for topic_id, name, value in saved.configs:

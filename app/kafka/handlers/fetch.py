@@ -170,31 +170,30 @@ class FetchTurn:
         left, found = self._bytes_max, False
         for fetched in self._scope:
             answered, replica = self._prepare(fetched)
-            if replica is not None:
-                result = read.try_read(
-                    replica,
-                    fetched.offset,
-                    min(fetched.size_max, left),
-                    self._request.isolation,
-                    at_least_one=not found,
-                    current_leader_epoch=fetched.current_leader_epoch,
-                )
-                if result is None:
-                    self._release(answers)
-                    self._read_cold()
-                    return
-                answered.take(result)
-                if answered.length:
-                    found = True
-                    left = max(0, left - answered.length)
             answers.append(answered)
+            if replica is None:
+                continue
+            result = read.try_read(
+                replica,
+                fetched.offset,
+                min(fetched.size_max, left),
+                self._request.isolation,
+                at_least_one=not found,
+                current_leader_epoch=fetched.current_leader_epoch,
+            )
+            if result is None:
+                self._release(answers)
+                self._read_cold()
+                return
+            answered.take(result)
+            if answered.length:
+                found = True
+                left = max(0, left - answered.length)
         self._decide(answers)
 
     def _read_cold(self) -> None:
         """Something is not in the page cache: read it all again on the `reader` lane."""
-        self._connection.listener.spawn(
-            self._attempt_cold(), f"fetch-{self._context.correlation_id}"
-        )
+        self._connection.spawn(self._attempt_cold(), f"fetch-{self._context.correlation_id}")
 
     async def _attempt_cold(self) -> None:
         answers: list[Answered] = []
@@ -352,7 +351,7 @@ class FetchTurn:
             self._scope.error,
             session_id,
             topics,
-            context.broker.endpoints(leaders) if leaders else (),
+            context.broker.endpoints(leaders, context.listener) if leaders else (),
         )
         self._connection.reply(cast("list[Part]", pieces), throttle_ms)
 
@@ -376,7 +375,10 @@ def start(
         broker.world.clock.monotonic_ms(),
         uses_topic_ids=context.api_version >= message.TOPIC_IDS_FROM,
     )
-    if len(connection.pins):
+    channel = connection.channel
+    assert channel is not None
+    # Nobody can have read what has not even left: such a claim releases nothing yet.
+    if len(connection.pins) and not channel.is_sending:
         for fetched in scope:
             connection.pins.read_up_to(fetched.key, fetched.offset)
     turn = FetchTurn(connection, context, request, scope)

@@ -8,11 +8,12 @@ can have. Operations that the client is authorised to are told if it asks (topic
 cluster's from 8 to 10).
 Oddities: in version 0 an empty list means all topics, later null does. Topics that the client may
 not describe are left out of 'all', and TOPIC_AUTHORIZATION_FAILED, existing or not, when named.
-A broker that has several doors tells each client its own address by the door it came through.
-Answers for all topics or one are kept encoded until the image changes.
+A client that came in by a listener is told the brokers' endpoints of that listener's name; a broker
+without one is left out, and what it leads is answered LISTENER_NOT_FOUND (before 6
+LEADER_NOT_AVAILABLE). Answers for all topics or one are kept encoded until the image changes.
 """
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 from app.core import topic_names
@@ -20,14 +21,15 @@ from app.core.manifest.image import Image, Topic
 from app.errors import (
     InvalidRequest,
     LeaderNotAvailable,
+    ListenerNotFound,
     StreamBusError,
     TopicAuthorizationFailed,
     UnknownTopicId,
     UnknownTopicOrPartition,
 )
-from app.kafka.context import RequestContext
+from app.kafka.context import RequestContext, nodes
 from app.kafka.router import code_of
-from app.model import NO_TOPIC_ID, TopicId
+from app.model import NO_TOPIC_ID, BrokerId, TopicId
 from app.security.ports import CLUSTER_NAME, Operation, Resource
 from streambus.protocol.messages import metadata as message
 from streambus.protocol.messages.metadata import PartitionShown, TopicShown
@@ -37,6 +39,7 @@ KEY = 3
 VERSIONS = (0, 13)
 NULL_MEANS_ALL_FROM = 1
 IDS_FROM = 12
+LISTENER_NOT_FOUND_FROM = 6
 
 _TOPIC_OPERATIONS = (
     Operation.READ,
@@ -74,8 +77,9 @@ async def handle(context: RequestContext, request: Any) -> bytes:
     is_kept = key is not None
     shows_operations = getattr(request, "include_topic_authorized_operations", False)
     if asked is None:
+        reached = nodes(image, context.listener)
         topics = [
-            _show(context, topic, image, shows_operations)
+            _show(context, topic, image, reached, shows_operations)
             for topic in image.topics_by_name.values()
             if context.allows(Operation.DESCRIBE, Resource.TOPIC, topic.name)
         ]
@@ -83,16 +87,17 @@ async def handle(context: RequestContext, request: Any) -> bytes:
         found = [await _find(context, request, name, topic_id) for name, topic_id in asked]
         # One image for the whole answer: the newest, which has what was just created.
         image = context.broker.controller.image
+        reached = nodes(image, context.listener)
         topics = []
         for (name, topic_id), error in zip(asked, found, strict=True):
             known = _look_up(image, name, topic_id)
             if error == 0 and known is not None:
-                topics.append(_show(context, known, image, shows_operations))
+                topics.append(_show(context, known, image, reached, shows_operations))
             else:
                 missing = UnknownTopicOrPartition if name is not None else UnknownTopicId
                 topics.append(TopicShown(error or missing.code, name, topic_id))
                 is_kept = False  # it may exist the next moment, and names would fill the cache
-    frame = _encode(context, request, image, topics)
+    frame = _encode(context, request, image, reached, topics)
     if is_kept:
         cache.keep(key, frame, image, verdicts)
     return frame
@@ -144,7 +149,7 @@ def _key(context: RequestContext, request: Any, asked: list[Asked] | None) -> Ha
         None if asked is None else asked[0],
         context.api_version,
         context.principal,
-        context.advertised,
+        context.listener,
         getattr(request, "include_topic_authorized_operations", False),
         getattr(request, "include_cluster_authorized_operations", False),
     )
@@ -189,18 +194,21 @@ def _missing(name: str) -> int:
 
 
 def _show(
-    context: RequestContext, topic: Topic, image: Image, shows_operations: bool
+    context: RequestContext,
+    topic: Topic,
+    image: Image,
+    reached: Mapping[int, NodeEndpoint],
+    shows_operations: bool,
 ) -> TopicShown:
-    brokers = image.brokers
     partitions = [
         PartitionShown(
-            0 if state.leader in brokers else LeaderNotAvailable.code,
+            0 if state.leader in reached else _unreached(context, state.leader, image),
             number,
-            state.leader if state.leader in brokers else -1,
+            state.leader if state.leader in reached else -1,
             state.leader_epoch,
             state.replicas,
             state.isr,
-            tuple([each for each in state.replicas if each not in brokers]),
+            tuple([each for each in state.replicas if each not in reached]),
         )
         for number, state in enumerate(topic.partitions)
     ]
@@ -212,34 +220,37 @@ def _show(
     )
 
 
+def _unreached(context: RequestContext, leader: BrokerId, image: Image) -> int:
+    """A leader that is there, without this client's listener, is most likely misconfigured."""
+    if leader in image.brokers and context.api_version >= LISTENER_NOT_FOUND_FROM:
+        return ListenerNotFound.code
+    return LeaderNotAvailable.code
+
+
 def _operations(
     context: RequestContext, operations: tuple[Operation, ...], resource: Resource, name: str
 ) -> int:
     return sum(1 << each for each in operations if context.allows(each, resource, name))
 
 
-def _encode(context: RequestContext, request: Any, image: Image, topics: list[TopicShown]) -> bytes:
+def _encode(
+    context: RequestContext,
+    request: Any,
+    image: Image,
+    reached: Mapping[int, NodeEndpoint],
+    topics: list[TopicShown],
+) -> bytes:
     cluster = message.NO_OPERATIONS
     if getattr(request, "include_cluster_authorized_operations", False):
         cluster = 0
         if context.allows(Operation.DESCRIBE, Resource.CLUSTER, CLUSTER_NAME):
             cluster = _operations(context, _CLUSTER_OPERATIONS, Resource.CLUSTER, CLUSTER_NAME)
     response = message.Response(
-        _endpoints(context, image),
+        tuple(reached.values()),
         image.cluster_id,
-        image.controller_id,
+        image.controller_id if image.controller_id in reached else -1,
         topics,
         context.throttle_ms,
         cluster,
     )
     return message.encode_response(context.correlation_id, context.api_version, response)
-
-
-def _endpoints(context: RequestContext, image: Image) -> list[NodeEndpoint]:
-    endpoints: list[NodeEndpoint] = []
-    for broker in image.brokers.values():
-        host, port = broker.host, broker.port
-        if broker.id == context.broker.broker_id and context.advertised is not None:
-            host, port = context.advertised
-        endpoints.append((broker.id, host, port, broker.rack))
-    return endpoints

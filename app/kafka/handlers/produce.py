@@ -332,7 +332,7 @@ def _open(
 ) -> None:
     """The slow path: batches are opened on a lane first. The buffer keeps still meanwhile."""
     connection.hold_buffer()
-    connection.listener.spawn(
+    connection.spawn(
         _open_then_append(connection, view, topics, acks, pending),
         f"produce-{pending.correlation_id}",
     )
@@ -412,7 +412,9 @@ def _encode(
     pending: Pending, topics: Sequence[tuple[bytes, Sequence[message.PartitionAnswer]]]
 ) -> bytes:
     hints = {hint[0] for _, answers in topics for answer in answers if (hint := answer[6])}
-    endpoints = pending.connection.listener.broker.endpoints(hints) if hints else ()
+    connection = pending.connection
+    broker, listener = connection.listener.broker, connection.door.name
+    endpoints = broker.endpoints(hints, listener) if hints else ()
     return message.encode_response(
         pending.correlation_id,
         pending.version,

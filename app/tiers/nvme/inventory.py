@@ -105,7 +105,8 @@ class Inventory:
             return None
         if life.is_page_damaged:
             self._notes.append(f"{path}: the first page is damaged")
-        return Opened(Segment(sequence, path, file, life.salt, life.first_block), window, life)
+        first_block = max(life.first_block, 1)
+        return Opened(Segment(sequence, path, file, life.salt, first_block), window, life)
 
     def sync(self, replayed: list[Opened], end: Ending, *, is_refold: bool) -> None:
         """Everything accepted reaches stable storage, before anyone sees it."""

@@ -29,11 +29,10 @@ from app.world.ports import Files
 from streambus.errors import Malformed
 from streambus.protocol import batch
 
-
 UNKNOWN = PartitionKey(NO_TOPIC_ID, -1)
-"""Stands in `Recovered.quarantined` for every partition of which nothing was recovered: where a block
-is lost, it may have held all that there was of one. Whoever knows what should exist must not begin
-such a partition anew."""
+"""Stands in `Recovered.quarantined` for every partition of which nothing was recovered: where a
+block is lost, it may have held all that there was of one. Whoever knows what should exist must not
+begin such a partition anew."""
 
 
 @dataclass(slots=True)
@@ -216,8 +215,8 @@ class Recovery:
                 for found in scan.blocks(opened.window, segment.sequence, opened.life, segment.path)
                 if found.block < ceiling
             ]
-            first = segment.first_block
-            if scan.UNKNOWN < first < ceiling:
+            first = opened.life.first_block
+            if first != scan.UNKNOWN and first < ceiling:
                 here.insert(0, _Step(opened, first, None))
                 ceiling = min(ceiling, first)
             for step in reversed(here):
@@ -231,7 +230,11 @@ class Recovery:
         """Fold what is whole, name what is lost, stop where the log ends."""
         end = Ending()
         steps = self._steps(replayed)
-        expected = through + 1 if through is not None else (steps[0].first if steps else 1)
+        # Without a checkpoint nothing was ever given back: the log begins at block 1. But where one
+        # was there and cannot be read, it begins with what is left.
+        expected = (through or 0) + 1
+        if through is None and self._has_loss and steps:
+            expected = steps[0].first
         last: Segment | None = None
         for step in steps:
             segment = step.opened.segment
@@ -263,6 +266,11 @@ class Recovery:
                 self._lose(replayed[-1].segment, expected, self._proven)
                 end.lost(replayed[-1].segment)
                 expected = self._proven + 1
+            elif replayed and replayed[-1].life.first_block == scan.UNKNOWN:
+                # It had blocks; how many, and which were synced, nobody can say.
+                self._lose(replayed[-1].segment, expected, expected)
+                end.lost(replayed[-1].segment)
+                expected += 1
             elif steps and self._limit is None:
                 self._look_behind(steps[-1].opened, expected)
         self._recovered.synced_through = expected - 1
@@ -414,7 +422,8 @@ class Recovery:
             segment.holds.add(key)
 
     def _record_loss(self, kept: list[Segment], restored: Checkpoint | None) -> Checkpoint:
-        """Write what was found before anything is cut: what is cut may be what proves the loss, and a
+        """Write what was found before anything is cut: what is cut may be what proves the loss, and
+        a
         crash right after must not make a torn tail of it."""
         for segment in kept:
             places = sidecar.write(

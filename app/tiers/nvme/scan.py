@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from app.limits import MIB
-from app.tiers.nvme import block
+from app.tiers.nvme import block, file_header
 from app.tiers.nvme.block import Frame
-from app.tiers.nvme.segment import PAGE_BYTES, parse_page
+from app.tiers.nvme.segment import PAGE_BYTES
 from app.world.ports import File
 
 WINDOW_BYTES = 4 * MIB
-UNKNOWN = -1
+UNKNOWN = 0  # blocks are counted from 1
 
 
 class Window:
@@ -53,25 +53,27 @@ class Life(NamedTuple):
 
     salt: int
     first_block: int
-    """UNKNOWN where both are gone: then no block of the segment can be told from a forged one."""
+    """UNKNOWN where both are gone: then no block of the segment can be told from one that was made
+    up inside a record."""
     is_page_damaged: bool
 
 
 def begun(window: Window, sequence: int, path: str) -> Life | None:
-    """Whether the file holds this segment, or is only prepared for it (or was never written)."""
-    page = parse_page(bytes(window.get(0, PAGE_BYTES)), sequence, path)
-    if page is not None:
+    """Whether the file holds this segment, or is only prepared for it (or was never written).
+
+    Page and first block are written together, over a page that says that the file is free or was
+    another segment. So one of the three pages is there, unless it rotted: then any block of this
+    segment behind it shows that there was one, but not which of its blocks are real."""
+    raw = bytes(window.get(0, PAGE_BYTES))
+    page = file_header.parse(raw, file_header.SEGMENT, path)
+    if page is not None and page.sequence == sequence:
         return Life(page.b, page.a, is_page_damaged=False)
-    # Page and first block are written together, so the page may be torn although the block is
-    # whole.
-    raw = window.get(PAGE_BYTES, block.HEADER_BYTES)
-    claim = block.claimed(raw, 0, sequence)
-    if claim is None:
-        return None
-    salt, head_bytes = claim
-    raw = window.get(PAGE_BYTES, head_bytes)
-    header = block.parse_header(raw, 0, head_bytes, path)
-    return Life(salt, header.block, is_page_damaged=True) if header is not None else None
+    first = _any_block_at(window, PAGE_BYTES, sequence, path)
+    if first is not None:
+        return Life(first[0], first[1].block, is_page_damaged=True)
+    if page is None and _search(window, PAGE_BYTES, sequence, None, path) >= 0:
+        return Life(salt=0, first_block=UNKNOWN, is_page_damaged=True)
+    return None
 
 
 def blocks(window: Window, sequence: int, life: Life, path: str) -> Iterator[Found]:
@@ -99,18 +101,27 @@ def frames(window: Window, found: Found) -> list[Frame]:
 
 
 def _block_at(window: Window, position: int, sequence: int, salt: int, path: str) -> Found | None:
+    found = _any_block_at(window, position, sequence, path, salt)
+    return found[1] if found is not None else None
+
+
+def _any_block_at(
+    window: Window, position: int, sequence: int, path: str, salt: int | None = None
+) -> tuple[int, Found] | None:
+    """(salt, block) at this position; with `salt`, only if it carries that one."""
     raw = window.get(position, block.HEADER_BYTES)
     claim = block.claimed(raw, 0, sequence)
-    if claim is None or claim[0] != salt or position + claim[1] > window.size:
+    if claim is None or position + claim[1] > window.size or salt not in (None, claim[0]):
         return None
     raw = window.get(position, claim[1])
     header = block.parse_header(raw, 0, claim[1], path)
     if header is None:
         return None
-    return Found(position, header.block, header.synced_through, header.block_bytes, header.frames)
+    found = Found(position, header.block, header.synced_through, header.block_bytes, header.frames)
+    return claim[0], found
 
 
-def _search(window: Window, position: int, sequence: int, salt: int, path: str) -> int:
+def _search(window: Window, position: int, sequence: int, salt: int | None, path: str) -> int:
     """The next position from `position` on where a valid block stands, -1 if there is none."""
     overlap = len(block.MAGIC) - 1
     while position + block.HEADER_BYTES <= window.size:
@@ -119,7 +130,7 @@ def _search(window: Window, position: int, sequence: int, salt: int, path: str) 
         while at >= 0:
             candidate = position + at
             if candidate % block.ALIGNMENT == 0 and (
-                _block_at(window, candidate, sequence, salt, path) is not None
+                _any_block_at(window, candidate, sequence, path, salt) is not None
             ):
                 return candidate
             at = read.find(block.MAGIC, at + 1)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from app.model import PartitionKey
 from app.tiers.nvme import file_header
-from app.tiers.nvme.file_header import FileHeader
 from app.world.ports import File, Files
 
 if TYPE_CHECKING:
@@ -51,10 +50,8 @@ def pack_page(sequence: int, first_block: int, salt: int) -> bytes:
     return header.ljust(PAGE_BYTES, b"\0")
 
 
-def parse_page(raw: bytes, sequence: int, path: str) -> FileHeader | None:
-    """None if the file is not begun in this life, or its page is damaged."""
-    header = file_header.parse(raw, file_header.SEGMENT, path)
-    return header if header is not None and header.sequence == sequence else None
+FREE_PAGE = pack_page(0, 0, 0)
+"""The first page of a file that was prepared and never begun."""
 
 
 class Segment:

@@ -14,6 +14,7 @@ from functools import partial
 from app.limits import MIB, SEGMENTS_FREE_MAX
 from app.telemetry import events
 from app.tiers.nvme.segment import (
+    FREE_PAGE,
     Segment,
     free_path,
     segment_path,
@@ -126,6 +127,7 @@ def create(files: Files, directory: str, sequence: int, segment_bytes: int) -> F
     file = files.open(path, create=True)
     try:
         file.resize(segment_bytes, allocate=True)
+        file.write([FREE_PAGE], 0, durable=False)
         files.sync_directory(directory)
     except BaseException:
         file.close()
@@ -157,6 +159,8 @@ def prepare(
                 for position in range(size, segment_bytes, MIB):
                     zeros = memoryview(_ZEROS)[: min(MIB, segment_bytes - position)]
                     file.write([zeros], position, durable=False)
+        if not size:
+            file.write([FREE_PAGE], 0, durable=False)
         file.sync()
         files.sync_directory(directory)
     except BaseException:

@@ -6,6 +6,7 @@ Requests are encoded and answers decoded by kafka-python, which shares nothing w
 
 import heapq
 from collections.abc import Callable
+from dataclasses import replace
 from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
@@ -21,7 +22,7 @@ from app.kafka.listener import Door, Listener
 from app.kafka.metadata_cache import MetadataCache
 from app.kafka.router import Router
 from app.kafka.sessions import FetchSessions
-from app.model import BrokerId, Incarnation, LeaderEpoch, PartitionKey, Principal, TopicId
+from app.model import BrokerId, Endpoint, Incarnation, LeaderEpoch, PartitionKey, Principal, TopicId
 from app.raft.controller import CreatedTopic
 from app.security.ports import AllowAll, Operation, Resource, Unlimited
 from app.world.ports import FileRange
@@ -145,6 +146,7 @@ class MemoryChannel:
     def __init__(self, peer: str = "127.0.0.1:1") -> None:
         self.peer = peer
         self.is_full = False
+        self.is_sending = False
         self.received = b""
         self.writes = 0
         self.is_paused = False
@@ -271,6 +273,12 @@ class FakeRegistry:
             self.topics_by_id[route.topic_id] = route
 
 
+def broker_shown(broker_id: int, **ports: int) -> BrokerShown:
+    """A broker of 127.0.0.1 with a listener per name, e.g. `broker_shown(2, plain=1, tls=2)`."""
+    endpoints = tuple(Endpoint(name, "127.0.0.1", port) for name, port in sorted(ports.items()))
+    return BrokerShown(BrokerId(broker_id), endpoints, None, Incarnation(1))
+
+
 class FakeController:
     """Topics in an image, without a log behind it."""
 
@@ -279,9 +287,7 @@ class FakeController:
         self.image = Image(
             cluster_id="test-cluster",
             controller_id=BrokerId(1),
-            brokers=MappingProxyType(
-                {BrokerId(1): BrokerShown(BrokerId(1), "127.0.0.1", 9092, None, Incarnation(1))}
-            ),
+            brokers=MappingProxyType({BrokerId(1): broker_shown(1, plain=9092)}),
         )
         self.validated = 0
 
@@ -297,6 +303,10 @@ class FakeController:
         )
         self._publish([*self.image.topics_by_name.values(), topic])
         return topic
+
+    def register(self, broker: BrokerShown) -> None:
+        brokers = MappingProxyType({**self.image.brokers, broker.id: broker})
+        self.image = replace(self.image, index=self.image.index + 1, brokers=brokers)
 
     def _publish(self, topics: list[Topic]) -> None:
         self.image = Image(
@@ -456,8 +466,8 @@ class Kit:
             connection.abort()
         await self.listener.__aexit__(*exception)
 
-    def connect(self, advertised: tuple[str, int] | None = None) -> Peer:
-        return Peer(Door(self.listener, "plain", advertised).accept())
+    def connect(self, listener: str = "plain") -> Peer:
+        return Peer(Door(self.listener, listener).accept())
 
     def replica(self, topic: str, partition: int = 0) -> FakeReplica:
         replica: FakeReplica = self.registry.topics[topic.encode()].replicas[partition]

@@ -42,7 +42,7 @@ class LaneChannel(MemoryChannel):
 
 class HousePeer(Peer):
     def __init__(self, kit: "HouseKit") -> None:
-        self.connection = Door(kit.listener, "plain", None).accept()
+        self.connection = Door(kit.listener, "plain").accept()
         self.channel = LaneChannel(kit.house.world)
         self.connection.connected(self.channel)
 

@@ -257,6 +257,10 @@ def test_segments_lent_stay_pinned_until_the_client_reads_on() -> None:
         again = only(await kit.ask(peer, "Fetch", 12, **fetch_fields(wanted())))
         assert again.records == answer.records
         assert len(peer.connection.pins) == 2
+        peer.channel.is_sending = True  # it cannot have read what has not left
+        await kit.ask(peer, "Fetch", 12, **fetch_fields(wanted(offset=1)))
+        assert len(peer.connection.pins) == 2
+        peer.channel.is_sending = False
         await kit.ask(peer, "Fetch", 12, **fetch_fields(wanted(offset=1)))
         assert len(peer.connection.pins) == 0
         await kit.ask(peer, "Fetch", 12, **fetch_fields(wanted()))

@@ -5,7 +5,7 @@ import pytest
 from app.kafka.context import KafkaSettings
 from app.model import Principal
 from app.security.ports import Operation, Resource
-from tests.unit.kafka.arrange import DenyAll, Kit, id_of, request, settled
+from tests.unit.kafka.arrange import DenyAll, Kit, broker_shown, id_of, request, settled
 
 
 class Only:
@@ -116,13 +116,33 @@ async def test_authorised_operations_are_told_if_asked() -> None:
         assert unasked.topics[0].authorized_operations is None
 
 
-async def test_each_door_tells_its_own_address() -> None:
+async def test_clients_are_told_the_endpoints_of_the_listener_they_came_in_by() -> None:
     async with Kit() as kit:
-        peer = kit.connect(("tls.example", 9443))
-        answer = await kit.ask("Metadata", 9, peer, topics=None)
-        assert [(each.host, each.port) for each in answer.brokers] == [("tls.example", 9443)]
-        answer = await kit.ask("Metadata", 9, topics=None)
-        assert [(each.host, each.port) for each in answer.brokers] == [("127.0.0.1", 9092)]
+        kit.controller.register(broker_shown(1, plain=9092, tls=9093))
+        kit.controller.register(broker_shown(2, plain=9192, tls=9193))
+        for _ in range(2):  # the second answers come from the cache
+            for listener, ports in (("plain", [9092, 9192]), ("tls", [9093, 9193])):
+                answer = await kit.ask("Metadata", 9, kit.connect(listener), topics=None)
+                assert [each.port for each in answer.brokers] == ports
+                assert answer.controller_id == 1
+        assert kit.broker.metadata.hits == 2
+
+
+@pytest.mark.parametrize(("version", "code"), [(5, 5), (6, 72), (13, 72)])
+async def test_a_broker_without_the_listener_is_left_out_and_leads_nothing(
+    version: int, code: int
+) -> None:
+    async with Kit() as kit:
+        kit.controller.register(broker_shown(2, plain=9192, tls=9193))
+        kit.controller.add("orders", leader=1)
+        kit.controller.add("payments", leader=2)
+        answer = await kit.ask("Metadata", version, kit.connect("tls"), topics=None)
+        assert [(each.node_id, each.port) for each in answer.brokers] == [(2, 9193)]
+        assert answer.controller_id == -1
+        (lost,), (led,) = (topic.partitions for topic in answer.topics)
+        assert (lost.error_code, lost.leader_id, lost.replica_nodes) == (code, -1, [1])
+        assert lost.offline_replicas == [1]
+        assert (led.error_code, led.leader_id, led.offline_replicas) == (0, 2, [])
 
 
 async def test_answers_are_kept_until_the_image_changes() -> None:

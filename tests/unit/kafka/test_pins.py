@@ -47,4 +47,18 @@ def test_pins_of_a_connection_are_bounded_and_the_oldest_taint() -> None:
         pins.lend(KEY if end % 2 else OTHER, [(segment, end + 1)])  # type: ignore[list-item]
     assert len(pins) == 3
     assert sum(segment.tainted for segment in segments) == 2
-    assert all(segment.tainted == (segment.pins == 0) for segment in segments)
+    # Parts of them may be queued: they stay open until the connection is gone.
+    assert all(segment.pins == 1 for segment in segments)
+    pins.taint()
+    assert all(segment.tainted and segment.pins == 0 for segment in segments)
+
+
+def test_one_segment_is_kept_open_once_however_often_it_was_lent() -> None:
+    pins, segment = Pins(count_max=1), Segment()
+    segment.pins = 4
+    pins.lend(KEY, [(segment, end) for end in (1, 2, 3, 4)])  # type: ignore[list-item]
+    assert (segment.pins, segment.tainted, len(pins)) == (2, True, 1)
+    pins.read_up_to(KEY, 4)
+    assert segment.pins == 1
+    pins.taint()
+    assert segment.pins == 0

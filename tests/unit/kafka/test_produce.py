@@ -10,6 +10,7 @@ from tests.unit.kafka.arrange import (
     DenyAll,
     Kit,
     Peer,
+    broker_shown,
     correlation_ids,
     decoded,
     frames,
@@ -143,6 +144,20 @@ async def test_a_moved_leader_is_named_from_version_10() -> None:
             if version == 10:
                 assert partition.current_leader.leader_id == 1
                 assert [each.port for each in answer.node_endpoints] == [9092]
+
+
+async def test_a_moved_leader_is_named_with_its_endpoint_of_the_clients_listener() -> None:
+    async with Kit() as kit:
+        kit.controller.register(broker_shown(1, plain=9092, tls=9093))
+        kit.controller.add("orders")
+        kit.replica("orders").refuses = 6
+        for listener, ports in (("tls", [9093]), ("inner", [])):
+            peer = kit.connect(listener)
+            peer.send(produce(1, 10))
+            answer = await answered(kit, peer, 10)
+            (partition,) = answer.responses[0].partition_responses
+            assert partition.current_leader.leader_id == 1
+            assert [each.port for each in answer.node_endpoints or ()] == ports
 
 
 async def test_routes_follow_the_image() -> None:

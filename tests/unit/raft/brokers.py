@@ -1,12 +1,13 @@
 """Arranging controllers for tests."""
 
 from app.core.manifest.decide import ControllerDefaults
-from app.model import BrokerId
+from app.model import BrokerId, Endpoint
 from app.raft.controller import Controller
 from app.raft.single_node import SingleNode
 from app.world.ports import World
 
 ONE = BrokerId(1)
+PLAIN = Endpoint("plain", "127.0.0.1", 9092)
 
 
 async def controller(
@@ -16,5 +17,5 @@ async def controller(
     path = f"{directory}/manifest"
     started = Controller(world, SingleNode(world, path), path, defaults)
     await started.start()
-    await started.register_broker(ONE, "127.0.0.1", 9092)
+    await started.register_broker(ONE, [PLAIN])
     return started

@@ -20,7 +20,7 @@ from app.model import NO_TOPIC_ID, BrokerId, TopicId
 from app.raft.controller import Controller, CreatedTopic
 from app.raft.single_node import SingleNode
 from tests.contract.places import Everywhere, Place, everywhere
-from tests.unit.raft.brokers import controller
+from tests.unit.raft.brokers import PLAIN, controller
 
 __all__ = ["everywhere"]
 
@@ -196,7 +196,7 @@ def test_a_directory_of_another_broker_is_refused(everywhere: Everywhere) -> Non
     async def scenario(place: Place) -> None:
         broker = await controller(place.boot(), place.directory)
         with pytest.raises(InvalidConfig, match="belongs to broker 1"):
-            await broker.register_broker(BrokerId(2), "host", 9092)
+            await broker.register_broker(BrokerId(2), [PLAIN])
         await broker.close()
 
     everywhere(scenario)
@@ -277,6 +277,6 @@ def test_without_a_log_nothing_is_decided(everywhere: Everywhere) -> None:
         path = f"{place.directory}/manifest"
         broker = Controller(world, SingleNode(world, path), path)
         with pytest.raises(StreamBusError):
-            await broker.register_broker(BrokerId(1), "host", 9092)
+            await broker.register_broker(BrokerId(1), [PLAIN])
 
     everywhere(scenario)

@@ -28,7 +28,7 @@ from app.errors import (
     UnknownTopicId,
     UnknownTopicOrPartition,
 )
-from app.model import BrokerId, Incarnation, ProducerId, TopicId
+from app.model import BrokerId, Endpoint, Incarnation, ProducerId, TopicId
 
 ONE = BrokerId(1)
 
@@ -41,7 +41,7 @@ def ids() -> Callable[[], TopicId]:
 def cluster(brokers: int = 1, topics: Mapping[str, int] | None = None) -> Manifest:
     manifest = Manifest()
     for broker in range(1, brokers + 1):
-        for fact in decide.decide_register(manifest, BrokerId(broker), "host", 9092, None, "c"):
+        for fact in decide.decide_register(manifest, BrokerId(broker), [PLAIN], None, "c"):
             manifest.apply(fact)
     for name, partitions in (topics or {}).items():
         new_id = ids_after(manifest)
@@ -78,13 +78,13 @@ def refused(manifest: Manifest, topic: NewTopic) -> Rejected:
 
 def test_the_first_broker_forms_the_cluster_and_later_ones_only_register() -> None:
     manifest = Manifest()
-    facts = decide.decide_register(manifest, ONE, "host", 9092, "r", "cluster")
-    registered = BrokerRegistered(ONE, Incarnation(1), "host", 9092, "r")
+    facts = decide.decide_register(manifest, ONE, [TLS, PLAIN], "r", "cluster")
+    registered = BrokerRegistered(ONE, Incarnation(1), (PLAIN, TLS), "r")
     assert facts == [ClusterFormed("cluster"), FeatureRaised(1), registered]
     for fact in facts:
         manifest.apply(fact)
-    assert decide.decide_register(manifest, ONE, "host", 9093, "r", "other") == [
-        BrokerRegistered(ONE, Incarnation(2), "host", 9093, "r")
+    assert decide.decide_register(manifest, ONE, [TLS], "r", "other") == [
+        BrokerRegistered(ONE, Incarnation(2), (TLS,), "r")
     ]
 
 

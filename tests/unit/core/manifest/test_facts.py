@@ -18,7 +18,7 @@ from app.core.manifest.facts import (
     TopicDeleted,
 )
 from app.errors import Corrupt, UpgradeNeeded
-from app.model import BrokerId, ControllerTerm, Incarnation, ProducerId, TopicId
+from app.model import BrokerId, ControllerTerm, Endpoint, Incarnation, ProducerId, TopicId
 
 STAMP = Stamp(ControllerTerm(3), bytes(range(12)) + bytes(4), 1_700_000_000_000)
 TOPIC = TopicId(bytes(range(16)))
@@ -26,8 +26,13 @@ ONE, TWO = BrokerId(1), BrokerId(2)
 SAMPLES: list[Fact] = [
     ClusterFormed("AAAAAAAAAAAAAAAAAAAAAA"),
     FeatureRaised(1),
-    BrokerRegistered(ONE, Incarnation(4), "127.0.0.1", 9092, None),
-    BrokerRegistered(TWO, Incarnation(1), "zwei.example", 9093, "röck"),
+    BrokerRegistered(ONE, Incarnation(4), (Endpoint("plain", "127.0.0.1", 9092),), None),
+    BrokerRegistered(
+        TWO,
+        Incarnation(1),
+        (Endpoint("plain", "::1", 9092), Endpoint("tls", "zwei.example", 9093)),
+        "röck",
+    ),
     TopicCreated(TOPIC, "orders", ((ONE, TWO), (TWO, ONE), (TWO, ONE)), (("retention.ms", "5"),)),
     TopicDeleted(TOPIC),
     ProducerIdsReserved(ProducerId(1000), ProducerId(2000), ONE),
@@ -92,4 +97,12 @@ def test_a_payload_that_does_not_fit_its_kind_is_corrupt() -> None:
     for text in (b"[]", b"{}", b'{"level":1,"more":2}', b"\xff", b'"x"', b"nul"):
         encoded = ENVELOPE.pack(2, 1, len(text), 1, bytes(16), 5) + text
         with pytest.raises(Corrupt, match="FeatureRaised"):
+            list(facts.decode(encoded))
+
+
+def test_an_endpoint_that_does_not_fit_is_corrupt() -> None:
+    for endpoints in (b"5", b"[5]", b'["plain"]', b'[{"name":"plain","host":"h"}]'):
+        text = b'{"broker_id":1,"incarnation":1,"rack":null,"endpoints":' + endpoints + b"}"
+        encoded = ENVELOPE.pack(3, 1, len(text), 1, bytes(16), 5) + text
+        with pytest.raises(Corrupt, match="BrokerRegistered"):
             list(facts.decode(encoded))

@@ -14,9 +14,11 @@ from app.core.manifest.facts import (
 )
 from app.core.manifest.image import Image
 from app.core.manifest.manifest import LEVEL_NAME, Manifest
-from app.model import BrokerId, Incarnation, ProducerId, TopicId
+from app.model import BrokerId, Endpoint, Incarnation, ProducerId, TopicId
 
 ONE = BrokerId(1)
+PLAIN, TLS = Endpoint("plain", "host", 9092), Endpoint("tls", "host", 9093)
+OTHER = Endpoint("plain", "other", 9093)
 A, B = TopicId(b"a" * 16), TopicId(b"b" * 16)
 
 
@@ -24,7 +26,7 @@ def formed() -> Manifest:
     manifest = Manifest()
     manifest.apply(ClusterFormed("cluster"))
     manifest.apply(FeatureRaised(1))
-    manifest.apply(BrokerRegistered(ONE, Incarnation(1), "host", 9092, "rack"))
+    manifest.apply(BrokerRegistered(ONE, Incarnation(1), (PLAIN, TLS), "rack"))
     return manifest
 
 
@@ -42,19 +44,25 @@ def test_an_image_shows_what_exists() -> None:
     assert [state.leader for state in topic.partitions] == [ONE, ONE]
 
 
+def test_a_broker_is_reached_by_the_name_of_a_listener_or_not_at_all() -> None:
+    broker = formed().image(Image(), 1, ONE).brokers[ONE]
+    assert (broker.endpoint("plain"), broker.endpoint("tls")) == (PLAIN, TLS)
+    assert broker.endpoint("inner") is None
+
+
 def test_an_image_stays_as_it_was_when_the_manifest_goes_on() -> None:
     manifest = formed()
     manifest.apply(TopicCreated(A, "a", ((ONE,),), ()))
     before = manifest.image(Image(), 1, ONE)
     manifest.apply(TopicCreated(B, "b", ((ONE,),), ()))
-    manifest.apply(BrokerRegistered(ONE, Incarnation(2), "other", 9093, None))
+    manifest.apply(BrokerRegistered(ONE, Incarnation(2), (OTHER,), None))
     manifest.apply(TopicDeleted(A))
     after = manifest.image(before, 2, ONE)
     assert set(before.topics_by_name) == {"a"} and set(before.topics_by_id) == {A}
-    assert before.brokers[ONE].host == "host"
+    assert before.brokers[ONE].endpoint("plain") == PLAIN
     assert before.topics_by_name["a"].partitions[0].leader_epoch == 0
     assert set(after.topics_by_name) == {"b"} and set(after.topics_by_id) == {B}
-    assert after.brokers[ONE].host == "other"
+    assert after.brokers[ONE].endpoint("plain") == OTHER
 
 
 def test_the_generation_grows_only_when_a_reader_would_see_a_change() -> None:

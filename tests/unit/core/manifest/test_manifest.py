@@ -12,9 +12,10 @@ from app.core.manifest.facts import (
 )
 from app.core.manifest.manifest import Manifest, Saved
 from app.errors import UpgradeNeeded
-from app.model import BrokerId, Incarnation, ProducerId, TopicId
+from app.model import BrokerId, Endpoint, Incarnation, ProducerId, TopicId
 
 ONE, TWO = BrokerId(1), BrokerId(2)
+PLAIN, TLS = Endpoint("plain", "host", 9092), Endpoint("tls", "elsewhere", 9093)
 A, B = TopicId(b"a" * 16), TopicId(b"b" * 16)
 
 
@@ -23,7 +24,7 @@ def two_brokers() -> Manifest:
     manifest.apply(ClusterFormed("cluster"))
     manifest.apply(FeatureRaised(1))
     for broker in (ONE, TWO):
-        manifest.apply(BrokerRegistered(broker, Incarnation(1), "host", 9092, None))
+        manifest.apply(BrokerRegistered(broker, Incarnation(1), (PLAIN,), None))
     return manifest
 
 
@@ -45,18 +46,18 @@ def test_registering_again_bumps_the_epoch_of_every_partition_it_leads_and_of_no
     manifest = two_brokers()
     manifest.apply(TopicCreated(A, "a", ((ONE, TWO), (TWO, ONE)), ()))
     manifest.apply(TopicCreated(B, "b", ((TWO,),), ()))
-    manifest.apply(BrokerRegistered(ONE, Incarnation(2), "elsewhere", 1, "r"))
+    manifest.apply(BrokerRegistered(ONE, Incarnation(2), (TLS,), "r"))
     assert epochs(manifest, "a") == [1, 0]
     assert epochs(manifest, "b") == [0]
     assert manifest.topics[A] is manifest.by_name["a"]
-    assert manifest.brokers[ONE].host == "elsewhere"
+    assert manifest.brokers[ONE].endpoints == (TLS,)
 
 
 def test_an_old_incarnation_cannot_come_after_a_newer_one() -> None:
     manifest = two_brokers()
-    manifest.apply(BrokerRegistered(ONE, Incarnation(5), "host", 1, None))
+    manifest.apply(BrokerRegistered(ONE, Incarnation(5), (PLAIN,), None))
     with pytest.raises(AssertionError):
-        manifest.apply(BrokerRegistered(ONE, Incarnation(5), "host", 1, None))
+        manifest.apply(BrokerRegistered(ONE, Incarnation(5), (PLAIN,), None))
 
 
 def test_a_name_is_free_again_when_its_topic_is_deleted() -> None:
@@ -91,6 +92,7 @@ def test_facts_that_contradict_the_state_are_our_bug() -> None:
         FeatureRaised(1),
         TopicCreated(A, "other", ((ONE,),), ()),
         TopicCreated(B, "a", ((ONE,),), ()),
+        BrokerRegistered(ONE, Incarnation(2), (PLAIN, PLAIN), None),
     ):
         with pytest.raises(AssertionError):
             manifest.apply(fact)
@@ -99,11 +101,11 @@ def test_facts_that_contradict_the_state_are_our_bug() -> None:
 def test_what_was_saved_loads_to_an_equal_machine_that_goes_on_alike() -> None:
     manifest = two_brokers()
     manifest.apply(TopicCreated(A, "a", ((ONE, TWO),), (("retention.ms", "5"),)))
-    manifest.apply(BrokerRegistered(ONE, Incarnation(2), "host", 9092, None))
+    manifest.apply(BrokerRegistered(ONE, Incarnation(2), (PLAIN,), None))
     loaded = Manifest.load(manifest.save())
     assert loaded == manifest
     for machine in (manifest, loaded):
-        machine.apply(BrokerRegistered(ONE, Incarnation(3), "host", 9092, None))
+        machine.apply(BrokerRegistered(ONE, Incarnation(3), (PLAIN,), None))
         machine.apply(TopicDeleted(A))
     assert loaded == manifest
     assert manifest != "a manifest"

@@ -79,7 +79,8 @@ class Stopped(Exception):
 
 
 class MemoryFiles:
-    """Directories do not matter here: names are whole paths. `steps_left` ends the process before that
+    """Directories do not matter here: names are whole paths. `steps_left` ends the process before
+    that
     many more changes."""
 
     def __init__(self) -> None:
@@ -202,7 +203,8 @@ class Written:
 
 @dataclass
 class Scribe:
-    """Writes blocks as the WAL does, in one go. `contents` is what each partition holds after all of it:
+    """Writes blocks as the WAL does, in one go. `contents` is what each partition holds after all
+    of it:
     (base offset, end offset, bytes) of each batch."""
 
     files: MemoryFiles = field(default_factory=MemoryFiles)
