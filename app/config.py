@@ -197,6 +197,11 @@ def check(config: BrokerConfig) -> None:
                 "authenticates its clients yet. Listen on 127.0.0.1, or say `insecure: true` if "
                 "you mean it"
             )
+        if host in ("0.0.0.0", "::") and door.advertised is None:
+            raise InvalidConfig(
+                f"listeners: {door.address} is every address of this machine, which no client can "
+                "connect to: say in `advertised` what they should use"
+            )
 
 
 def wal_sync(text: str) -> tuple[str, int]:

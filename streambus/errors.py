@@ -10,8 +10,8 @@ from typing import ClassVar
 class StreamBusError(Exception):
     """Root of everything that StreamBus raises on purpose.
 
-    `code` is the Kafka error code that a reply carries; `retriable` says whether the same request may
-    succeed later, unchanged.
+    `code` is the Kafka error code that a reply carries; `retriable` says whether the same request
+    may succeed later, unchanged.
     """
 
     code: ClassVar[int] = -1

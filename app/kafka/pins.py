@@ -31,7 +31,7 @@ class Pins:
         self._count = 0
         self._count_max = count_max
         self._kept: dict[Segment, None] = {}
-        """Tainted already, and pinned once until the connection ends: parts of them may be queued."""
+        """Tainted, and pinned once until the connection ends: parts may still be queued there."""
 
     def __len__(self) -> int:
         return self._count

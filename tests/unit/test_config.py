@@ -50,3 +50,10 @@ def test_the_brokers_advertised_is_the_first_listeners_unless_it_has_its_own() -
     listeners = (ListenerConfig("127.0.0.1:1", advertised="own:9"), *listeners[1:])
     chosen = BrokerConfig(listeners=listeners, advertised="outside:9")
     assert [door.advertised for door in chosen.doors()] == ["own:9", None]
+
+
+def test_a_wildcard_address_must_say_what_clients_connect_to() -> None:
+    text = b"listeners: [{address: '0.0.0.0:9092'}]\ninsecure: true\n"
+    with pytest.raises(InvalidConfig, match="advertised"):
+        config.parse(text, ".yaml")
+    config.parse(text + b"advertised: 'broker.example:9092'\n", ".yaml")

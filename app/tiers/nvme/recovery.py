@@ -20,7 +20,7 @@ from app.model import NO_TOPIC_ID, PartitionKey
 from app.tiers.nvme import block, checkpoint, scan, sidecar
 from app.tiers.nvme.block import BATCHES, Frame, FrameKind
 from app.tiers.nvme.checkpoint import Checkpoint, Entry
-from app.tiers.nvme.index import Index
+from app.tiers.nvme.index import Extent, Index
 from app.tiers.nvme.inventory import Ending, Inventory, Opened
 from app.tiers.nvme.ports import Fold
 from app.tiers.nvme.scan import Found
@@ -167,16 +167,27 @@ class Recovery:
         for key, offset in found.cuts.items():
             self._index.cut(key, offset)
         if opened.window.size < found.end:
-            self._recovered.corrupt.append(
-                f"{segment.path}: has {opened.window.size} bytes, its blocks ended at {found.end}"
-            )
-            for key in {extent.key for extent in found.extents}:
-                self._quarantine(key, f"{segment.path} is shorter than its blocks", segment)
+            self._lose_beyond(opened, path, found.extents)
         for extent in found.extents:
             try:
                 self._index.insert(extent)
             except Corrupt as error:
                 self._quarantine(extent.key, str(error), segment)
+
+    def _lose_beyond(self, opened: Opened, path: str, extents: list[Extent]) -> None:
+        """The file is shorter than it was when it was sealed."""
+        segment, size = opened.segment, opened.window.size
+        for extent in extents:
+            assert extent.place is not None, extent
+            try:
+                rows = sidecar.read_rows(self._files, path, extent.place)
+                is_whole = rows.position[-1] + rows.length[-1] <= size
+            except Corrupt:
+                is_whole = False  # nobody knows how far it went
+            if not is_whole:
+                reason = f"{segment.path}: has {size} bytes, {extent} went further"
+                self._recovered.corrupt.append(reason)
+                self._quarantine(extent.key, reason, segment)
 
     def _rebuild(self, opened: Opened, through: int) -> None:
         """The index of a segment that the checkpoint covers: all its blocks had been synced."""

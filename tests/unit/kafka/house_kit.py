@@ -41,8 +41,8 @@ class LaneChannel(MemoryChannel):
 
 
 class HousePeer(Peer):
-    def __init__(self, kit: "HouseKit") -> None:
-        self.connection = Door(kit.listener, "plain").accept()
+    def __init__(self, kit: "HouseKit", listener: str) -> None:
+        self.connection = Door(kit.listener, listener).accept()
         self.channel = LaneChannel(kit.house.world)
         self.connection.connected(self.channel)
 
@@ -83,8 +83,8 @@ class HouseKit:
         await self.listener.__aexit__(*exception)
         await self.registry.close()
 
-    def connect(self) -> HousePeer:
-        return HousePeer(self)
+    def connect(self, listener: str = "plain") -> HousePeer:
+        return HousePeer(self, listener)
 
     def replica(self, topic: str = "orders", partition: int = 0) -> Replica:
         replica = self.registry.topics[topic.encode()].replicas[partition]

@@ -6,7 +6,7 @@ import pytest
 
 from app import limits
 from app.kafka.context import LEADER_CHANGED
-from tests.unit.kafka.arrange import DenyAll, Throttle, frames, records, request
+from tests.unit.kafka.arrange import DenyAll, Throttle, broker_shown, frames, records, request
 from tests.unit.kafka.house_kit import HouseKit, fetch_fields, on_house, wanted
 
 BY_NAME, SESSIONS, DIVERGING, BY_ID, NEWEST = 4, 7, 12, 13, 18
@@ -147,6 +147,20 @@ def test_ranges_and_epochs_are_checked(offset: int, epoch: int, code: int) -> No
             assert answer.high_watermark == -1
         if code in LEADER_CHANGED:
             assert (answer.current_leader.leader_id, answer.current_leader.leader_epoch) == (1, 3)
+
+    on_house(scenario)
+
+
+@pytest.mark.parametrize(("listener", "ports"), [("plain", [9092]), ("tls", [9093]), ("x", [])])
+def test_a_moved_leader_is_named_with_its_endpoint_of_the_clients_listener(
+    listener: str, ports: list[int]
+) -> None:
+    async def scenario(kit: HouseKit) -> None:
+        kit.controller.register(broker_shown(1, plain=9092, tls=9093))
+        peer = kit.connect(listener)
+        answer = await kit.ask(peer, "Fetch", NEWEST, **fetch_fields(wanted(epoch=2)))
+        assert only(answer).current_leader.leader_id == 1
+        assert [each.port for each in answer.node_endpoints or ()] == ports
 
     on_house(scenario)
 

@@ -31,6 +31,7 @@ from app.errors import (
 from app.model import BrokerId, Endpoint, Incarnation, ProducerId, TopicId
 
 ONE = BrokerId(1)
+PLAIN, TLS = Endpoint("plain", "host", 9092), Endpoint("tls", "host", 9093)
 
 
 def ids() -> Callable[[], TopicId]:
