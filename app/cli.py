@@ -4,6 +4,8 @@
 Imports of the broker stand inside the commands, so that `streambus produce` never pays for them.
 """
 
+import shutil
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -59,10 +61,15 @@ def _start(
     *,
     hints: bool,
 ) -> None:
-    from app import config as settings
-    from app.errors import StreamBusError
-    from app.main import run
-
+    try:
+        from app import config as settings
+        from app.errors import StreamBusError
+        from app.main import run
+    except ModuleNotFoundError as missing:
+        typer.echo(
+            f"streambus: the server needs {missing.name}: pip install 'streambus[server]'", err=True
+        )
+        raise typer.Exit(1) from missing
     try:
         chosen = settings.load(path) if path else settings.BrokerConfig()
         chosen = settings.override(
@@ -77,12 +84,13 @@ def _start(
 
 def _greet(broker: "Started") -> None:
     address = ":".join(map(str, broker.addresses[0]))
+    program = "streambus" if shutil.which("streambus") else sys.argv[0]
     server = "" if address == "127.0.0.1:9092" else f" --server {address}"
     typer.echo(
         f"""StreamBus is ready for Kafka clients at {address}. In another terminal:
 
-  streambus produce greetings{server} <<< hello
-  streambus consume greetings{server} --from beginning
+  {program} produce greetings{server} <<< hello
+  {program} consume greetings{server} --from beginning
   kcat -b {address} -C -t greetings -e
 
 Ctrl-C stops it; everything acknowledged is kept."""

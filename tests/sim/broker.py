@@ -201,7 +201,7 @@ class KafkaClient:
             answer.exception()
             return answer
         self._receiver.waiting[correlation_id] = answer
-        self.channel.send([bytes(part) for part in parts])
+        self.channel.send([b"".join(parts)])
         return answer
 
     def next_id(self) -> int:
@@ -333,7 +333,7 @@ class KafkaClient:
         )
         if acks == 0:
             if self.is_open:
-                self.channel.send([bytes(part) for part in parts])
+                self.channel.send([b"".join(parts)])
             return None
         return self.send(api.PRODUCE, parts, id_)
 

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from tests.sim.broker import Down
+from tests.sim.files import Fault, Operation
 
 if TYPE_CHECKING:
     from tests.sim.workload import Workload
@@ -117,23 +118,41 @@ class Nemesis:
         await self._break("write", ".segment", errno.EIO)
 
     async def fail_the_manifest(self) -> None:
-        operation = self.random.choice(("sync", "write", "commit"))
+        operations: tuple[Operation, ...] = ("sync", "write", "commit")
+        operation = self.random.choice(operations)
         path = "state.sqlite" if operation == "commit" else "journal"
         await self._break(operation, path, self.random.choice((errno.EIO, errno.ENOSPC)))
 
-    async def _break(self, operation: str, path: str, error: int) -> None:
+    async def _break(self, operation: Operation, path: str, error: int) -> None:
         """One call fails; after a while under it the process ends, one way or another."""
         random, disk = self.random, self.machine.disk
-        disk.fail(operation, error, nth=random.randint(1, 8), path=path)  # type: ignore[arg-type]
-        await self._wait(0.2, 3)
+        fault = disk.fail(operation, error, nth=random.randint(1, 8), path=path)
+        if random.random() < 0.5:
+            await self._wait(0.2, 3)
+        else:
+            await self._strike(fault)
         if self.run.has_failed:
             self.run.history.mark("nemesis.log_failed")
         disk.heal()
         if random.random() < 0.3:
             disk.forget_cache()
-        if random.random() < 0.5:
+        loses_power = random.random() < 0.5
+        if loses_power:
             self.broker.crash()
         await self._restart()
+        if not loses_power and random.random() < 0.7:
+            # What the page cache alone had shows now.
+            await self._wait(0.0, 1)
+            self.broker.crash()
+            await self._restart()
+
+    async def _strike(self, fault: Fault) -> None:
+        """Until it has struck, and a moment more: the broker may have heard of it, or not yet."""
+        for _ in range(2_000):
+            if fault.seen >= fault.nth:
+                await self._wait(0.0, 0.01)
+                return
+            await self.run.sleep(0.001)
 
     async def fill_the_disk(self) -> None:
         disk = self.machine.disk

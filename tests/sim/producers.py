@@ -68,6 +68,8 @@ class Producer:
                     client.close()
             except NoAnswer:
                 self.run.history.mark("producer.disconnected")
+            else:
+                await self.run.sleep(0.4 * self.random.random())  # refused: not again at once
             if not self.idempotent and self.place is not None:
                 self.place.outgoing.clear()
             await self.run.pause(self.random)

@@ -25,6 +25,9 @@ from tests.sim.world import Simulation
 LIFE_MS = 12_000
 TOPIC_EXISTS, STORAGE_ERROR, TIMED_OUT, UNKNOWN_TOPIC = 36, 56, 7, 3
 
+# In a ring everything goes after a while, so segments are retired and used again and again.
+RING = {"retention.ms": "2000"}
+
 CONFIGS: tuple[dict[str, str], ...] = (
     {},
     {"retention.bytes": "60000"},
@@ -55,15 +58,18 @@ class Workload:
         self.topics: dict[bytes, Topic] = {}
         self.names: dict[bytes, bytes] = {}
         self.is_done = False
-        self.is_large = self.random.random() < 0.25
+        self.is_large = self.random.random() < 0.3
+        self.is_ring = self.random.random() < 0.5
         random = self.random
-        segment_bytes = 512 * KIB if self.is_large else random.choice((16, 64, 128)) * KIB
+        segment_bytes = 256 * KIB if self.is_large else random.choice((16, 64, 128)) * KIB
         self.broker = SimBroker(
             simulation.machine("broker"),
             BrokerConfig(
                 data="/data",
                 wal=WalConfig(segment_bytes=segment_bytes),
-                topics=TopicsConfig(retention_check_ms=random.choice((200, 1_000, 5_000))),
+                topics=TopicsConfig(
+                    retention_check_ms=200 if self.is_ring else random.choice((200, 1_000, 5_000))
+                ),
                 limits=LimitsConfig(fetch_sessions=random.choice((1, 3, 1_000))),
             ),
         )
@@ -107,7 +113,7 @@ class Workload:
     async def create(self, name: str, random: Random, *, is_volatile: bool) -> None:
         """Until it is there, whatever happens meanwhile."""
         partitions = random.randint(1, 3)
-        configs = random.choice(CONFIGS)
+        configs = random.choice(CONFIGS) | (RING if self.is_ring else {})
         while True:
             try:
                 client = await self.connect()

@@ -131,7 +131,7 @@ class GroupCommit:
         if (
             frame is None
             or frame.leader_epoch != leader_epoch
-            or frame.end_offset > base_offset  # offsets ascend within a frame
+            or frame.end_offset != base_offset  # what is fetched for a repair may come in any order
         ):
             frame = self._open_frame(block, key, BATCHES, base_offset, leader_epoch)
             block.open[key] = frame
@@ -240,7 +240,8 @@ class GroupCommit:
         if position == PAGE_BYTES:
             buffers.insert(0, pack_page(segment.sequence, segment.first_block, segment.salt))
             position = 0
-        syncs = block.seals and self._mode != "block"
+        # A segment is truly synced at its end, and at its start so that it is known to be begun.
+        syncs = self._mode != "block" and (block.seals or block.position == PAGE_BYTES)
         job = partial(
             _write,
             partial(
@@ -268,7 +269,7 @@ class GroupCommit:
             segment.file, segment.has_file = result, True
         self._written_to = segment
         self.synced_through = block.sequence
-        if self._mode == "block" or block.seals:
+        if self._mode == "block" or block.seals or block.position == PAGE_BYTES:
             self.true_through = block.sequence
         elif self._mode == "interval" and self._timer is None:
             self._timer = self._world.call_later(self._interval_ms, self._sync_due)

@@ -36,6 +36,7 @@ class Spares:
         self._segment_bytes = segment_bytes
         self._free: list[str] = []
         self._next = 1
+        self._freeing = 0  # on the lane, to be kept or removed
         self._is_preparing = False
         self._ready: tuple[int, File] | None = None
 
@@ -90,7 +91,11 @@ class Spares:
 
     def recycle(self, segment: Segment) -> None:
         """A retired segment that nobody reads: its file is used again, or removed."""
-        keeps = len(self._free) < SEGMENTS_FREE_MAX and segment.end <= self._segment_bytes * 2
+        keeps = (
+            len(self._free) + self._freeing < SEGMENTS_FREE_MAX
+            and segment.end <= self._segment_bytes * 2
+        )
+        self._freeing += 1
         job = partial(
             _free, self._files, self._directory, segment, self._segment_bytes, keeps=keeps
         )
@@ -103,6 +108,7 @@ class Spares:
         self._lane.submit(partial(_remove, self._files, self._directory, segment), self._removed)
 
     def _freed(self, result: str | BaseException | None) -> None:
+        self._freeing -= 1
         if isinstance(result, BaseException):
             self._removed(result)
         elif result is not None:

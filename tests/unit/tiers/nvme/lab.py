@@ -197,7 +197,8 @@ class Process:
         """Every partition reads as it was written, and nothing is quarantined."""
         assert not self.recovered.quarantined
         for key, log in self.contents.items():
-            start = self.states.logs[key].start
+            position = self.states.position(key)
+            start = position[0] if position is not None else 0
             kept = b"".join(content for _, end, content in log if end > start)
             assert await self.read(key, start) == kept
 

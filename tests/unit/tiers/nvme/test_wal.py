@@ -270,8 +270,8 @@ def test_a_failed_sync_is_never_acknowledged_and_the_refold_stops_before_it() ->
         process = await Process(lab).start()
         await fill(process, 40)
         acknowledged = dict(process.synced)
-        lab.machine.disk.fail("sync", errno.EIO, path=".segment", times=1)
-        lab.machine.disk.fail("write", errno.EIO, path=".segment", times=1)
+        await process.settle()
+        lab.machine.disk.fail("sync", errno.EIO, path=".segment")
         block = process.append(A, records(123))
         with pytest.raises(DiskFailed, match="check the disk"):
             await process.wal.synced(block)
