@@ -123,6 +123,10 @@ async def read(
         slices = await replica.shared.wal.slices(
             replica.key, offset, result.high_watermark, bytes_max, at_least_one
         )
+        # Meanwhile the log may have begun to start further on, or the role have ended: then what
+        # was found does not begin where it was asked for.
+        if error := _refusal(replica, offset, current_leader_epoch):
+            return ReadResult(replica, error)
         if not _fill(result, slices):
             await _fill_cold(result, slices, replica.shared)
     except UNREADABLE as failure:

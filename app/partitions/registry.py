@@ -27,7 +27,7 @@ from app.telemetry import events
 from app.tiers.nvme.block import BATCHES, Frame, FrameKind
 from app.tiers.nvme.failures import DiskFull
 from app.tiers.nvme.ports import WalListener
-from app.tiers.nvme.recovery import Recovered
+from app.tiers.nvme.recovery import UNKNOWN, Recovered
 from app.tiers.nvme.wal import Wal
 from app.world.ports import World
 
@@ -80,6 +80,9 @@ class Registry:
         self._applied: Mapping[TopicId, Topic] | None = None
         self._recovered: dict[PartitionKey, Folded] = {}
         self._quarantined: dict[PartitionKey, str] = {}
+        self._lost = ""
+        """Why partitions of the first image of which nothing was recovered may have had records:
+        they must not begin anew."""
         self._dropping: dict[PartitionKey, int] = {}
         """ReplicaDropped frames that are not durable yet: until then frames of before still
         come."""
@@ -99,6 +102,7 @@ class Registry:
         recovered = await self.wal.open(fold)
         self._recovered = fold.partitions
         self._quarantined = recovered.quarantined
+        self._lost = recovered.quarantined.get(UNKNOWN, "")
         _report(recovered)
         return recovered
 
@@ -150,6 +154,7 @@ class Registry:
         if image.topics_by_id is not self._applied:
             self._applied = image.topics_by_id
             self._apply_topics(image.topics_by_id)
+            self._lost = ""
         if self.failure is None:
             self._drop_unknown()
         self.generation += 1
@@ -191,7 +196,11 @@ class Registry:
             self._assume_role(replica, state)
 
     def _create(self, key: PartitionKey, policy: TopicPolicy) -> Replica:
-        folded = self._recovered.pop(key, None) or Folded(PartitionLog(), 0)
+        folded = self._recovered.pop(key, None)
+        if folded is None:
+            folded = Folded(PartitionLog(), 0)
+            if self._lost:
+                self._quarantined[key] = self._lost
         replica = Replica(self._shared, key, policy, folded.log, folded.high_watermark)
         self._replicas[key] = replica
         return replica

@@ -69,7 +69,7 @@ class Consumer:
         while not run.is_done and random.random() < 0.97:
             if not self.places:
                 return
-            if random.random() < 0.03:
+            if random.random() < (0.1 if run.is_large else 0.03):
                 await self._fetch_and_stall(client)
                 return
             if random.random() < 0.05:

@@ -1,8 +1,8 @@
 """The network between simulated machines: bytes arrive late, in pieces of any size, or not at all.
 
 A file range is read when it is delivered, not when it is sent: `sendfile` too lends pages that
-show what was written to them later, so a range whose pin ended early arrives as foreign bytes
-here as well. Loss on TCP is a reset connection. A partition holds bytes back until it heals; who
+show what was written to them later, whether or not the file was closed meanwhile, so a range whose
+pin ended early arrives as foreign bytes here as well. Loss on TCP is a reset connection. A partition holds bytes back until it heals; who
 connects through one waits for a timeout. TLS contexts are taken and ignored.
 """
 
@@ -185,7 +185,7 @@ class SimChannel:
             assert len(buffer), "a receiver must have room"
             count = self._take(buffer[: self._piece(len(buffer), random)])
             if count == 0:
-                self.fail(OSError(errno.EIO, "a range of a file that ends before, or was closed"))
+                self.fail(OSError(errno.EIO, "a range of a file that ends before"))
                 return
             other.world.trace("receive", other.peer, count, digest(buffer[:count]))
             try:
@@ -219,7 +219,7 @@ class SimChannel:
                 asked = min(head.length, len(room) - count)
                 assert isinstance(head.file, SimFile)
                 piece = bytes(head.file.inode.content[head.position : head.position + asked])
-                if len(piece) < asked or head.file.is_closed:
+                if len(piece) < asked:
                     return 0
                 rest: bytes | FileRange = FileRange(
                     head.file, head.position + asked, head.length - asked

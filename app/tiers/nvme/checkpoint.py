@@ -156,22 +156,19 @@ def newest(files: Files, directory: str) -> tuple[Checkpoint | None, list[str]]:
     return None, passed
 
 
-def add(files: Files, directory: str, taken: Checkpoint, deltas_max: int) -> None:
-    """Write what was taken at a seal: as a delta, or as a full one when the chain is long enough.
-
-    `taken.entries` holds what changed since `taken.previous` (0: everything). Older full ones but
-    the
-    newest two chains are removed afterwards. On the `roll` lane."""
-    chain = load_chain(files, directory, taken.previous) if taken.previous else None
-    if taken.previous and chain is None:
+def add(files: Files, directory: str, taken: Checkpoint, deltas_max: int) -> int:
+    """Write what was taken at a seal, which adds to `taken.previous` (0: to nothing): as the delta
+    that `taken.deltas` counts, or as a full one where that makes the chain too long. Gives how many
+    deltas the chain has then. Chains before the last two are removed. On the `roll` lane."""
+    if taken.previous and taken.deltas < deltas_max:
+        write(files, directory, taken, DELTA)
+        return taken.deltas
+    full = load_chain(files, directory, taken.previous) if taken.previous else Checkpoint(0, 0, 0)
+    if full is None:
         raise Corrupt(
             f"{directory}/{PREFIX}{taken.previous:016x}: no longer readable, so nothing can be "
             "added to it: the log is kept from there on, and a restart folds it again"
         )
-    if chain is not None and chain.deltas + 1 < deltas_max:
-        write(files, directory, taken, DELTA)
-        return
-    full = chain or Checkpoint(0, 0, 0)
     full.sequence, full.block, full.append_ms = taken.sequence, taken.block, taken.append_ms
     for key, entry in taken.entries.items():
         if entry.saved is None:
@@ -180,6 +177,7 @@ def add(files: Files, directory: str, taken: Checkpoint, deltas_max: int) -> Non
             full.entries[key] = entry
     write(files, directory, full, FULL)
     _prune(files, directory)
+    return 0
 
 
 def _prune(files: Files, directory: str) -> None:

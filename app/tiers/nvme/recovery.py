@@ -448,9 +448,10 @@ class Recovery:
             self._recovered.synced_through,
             self._recovered.append_ms,
             self._taken(),
-            restored.sequence if restored is not None else 0,
         )
-        checkpoint.add(self._files, self._directory, taken, CHECKPOINT_DELTAS_MAX)
+        if restored is not None:
+            taken.previous, taken.deltas = restored.sequence, restored.deltas + 1
+        taken.deltas = checkpoint.add(self._files, self._directory, taken, CHECKPOINT_DELTAS_MAX)
         self._changed.clear()
         return taken
 

@@ -30,12 +30,13 @@ class Sealing:
         """The newest segment whose checkpoint is durable: older ones are not folded at a
         restart."""
         # Of the lane alone:
-        self._newest = 0
+        self._newest = self._deltas = 0
         self._carried: dict[PartitionKey, Entry] = {}
 
     def begin(self, restored: Checkpoint | None) -> None:
         """What recovery found. The lane is idle."""
         self.durable = self._newest = restored.sequence if restored is not None else 0
+        self._deltas = restored.deltas if restored is not None else 0
         self._carried = {}
 
     def submit(self, segment: Segment, taken: Checkpoint | None) -> None:
@@ -63,8 +64,8 @@ class Sealing:
     def _check(self, taken: Checkpoint) -> int:
         self._carried.update(taken.entries)
         taken.entries = self._carried
-        taken.previous = self._newest
-        checkpoint.add(self._files, self._directory, taken, CHECKPOINT_DELTAS_MAX)
+        taken.previous, taken.deltas = self._newest, self._deltas + 1
+        self._deltas = checkpoint.add(self._files, self._directory, taken, CHECKPOINT_DELTAS_MAX)
         self._newest = taken.sequence
         self._carried = {}
         return taken.sequence

@@ -15,7 +15,7 @@ from app.tiers.nvme.ports import WalSettings
 from streambus.protocol import records as protocol
 from tests.sim.world import Simulation, simulate
 from tests.unit.partitions.arrange import records
-from tests.unit.partitions.house import SEGMENT_BYTES, House, at_epoch, image, topic
+from tests.unit.partitions.house import DIRECTORY, SEGMENT_BYTES, House, at_epoch, image, topic
 
 ORDERS = topic("orders", 1)
 Scenario = Callable[[Simulation], Awaitable[Any]]
@@ -246,7 +246,8 @@ def test_where_wal_sync_promised_less_a_log_that_lost_revealed_records_is_quaran
         settings = WalSettings(segment_bytes=SEGMENT_BYTES, sync="os")
         house = await House(machine, settings).start(ORDERS, topic("quiet", 2))
         house.world.spawn(house.registry.run())
-        assert await house.produce(records(5)) == (0, 0)
+        assert await house.produce(records(5)) == (0, 0)  # in the first block: truly synced
+        assert await house.produce(records(5)) == (0, 5)
         machine.disk.fail("write", times=1_000)
         assert (await house.produce(records(5)))[0] == 56
         await house.world.sleep(10_000)
@@ -418,5 +419,32 @@ def test_two_registries_in_one_process_share_nothing(error: int) -> None:
         simulation.machine("one").disk.fail("write", error, times=10)
         assert (await one.produce(records(1)))[0] == 56
         assert await two.produce(records(1)) == (0, 0)
+
+    simulate(scenario, 1)
+
+
+def test_a_partition_all_of_which_was_in_a_lost_block_does_not_begin_anew() -> None:
+    """Nothing of it is left on disk: only the image says that it exists."""
+
+    async def scenario(simulation: Simulation) -> None:
+        machine = simulation.machine("one")
+        other = topic("other", 2)
+        house = await House(machine).start(ORDERS)
+        await house.produce(records(3))
+        path = f"{DIRECTORY}/0000000000000001.segment"
+        position = len(machine.disk.read(path).rstrip(b"\0")) + 7 & ~7
+        house.registry.apply(image(ORDERS, other))
+        await house.produce(records(5), "other")
+        for _ in range(2):
+            await house.produce(records(1))
+        machine.kill()
+        content = machine.disk.read(path)
+        lost = content.index(b"SBLK", position)
+        machine.disk.overwrite(path, lost, bytes(len(b"SBLK")))
+        for _ in range(2):
+            house = await House(machine).start(at_epoch(ORDERS, 1), at_epoch(other, 1))
+            assert house.replica("other").role == roles.QUARANTINED
+            assert house.recovered.quarantined
+            machine.kill()
 
     simulate(scenario, 1)

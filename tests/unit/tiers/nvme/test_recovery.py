@@ -44,7 +44,9 @@ def seal(scribe: Scribe, fold: ListFold | None = None) -> None:
     taken = Checkpoint(
         scribe.segment, outcome.recovered.synced_through, outcome.recovered.append_ms, outcome.taken
     )
-    taken.previous = outcome.checkpoint.sequence if outcome.checkpoint else 0
+    if outcome.checkpoint is not None:
+        taken.previous = outcome.checkpoint.sequence
+        taken.deltas = outcome.checkpoint.deltas + 1
     checkpoint.add(scribe.files, DIRECTORY, taken, 16)
 
 
