@@ -19,7 +19,7 @@ class StreamBusError(Exception):
 
 
 class Rejected(StreamBusError):
-    """The request is wrong or not allowed now: tell the client. Expected, never logged as a fault."""
+    """The request is wrong or not allowed now: tell the client. Expected, never a fault."""
 
 
 class Unavailable(StreamBusError):

@@ -2,8 +2,8 @@
 
     python -m tests.fuzz.wal N SEED
 
-Takes random logs and hurts each in some hundred ways. An input that breaks a rule is printed with its
-numbers: put them into `test_wal.py` as a case of its own before mending the code.
+Takes random logs and hurts each in some hundred ways. An input that breaks a rule is printed with
+its numbers: put them into `test_wal.py` as a case of its own before mending the code.
 """
 
 import sys

@@ -2,8 +2,9 @@
 
 A file range is read when it is delivered, not when it is sent: `sendfile` too lends pages that
 show what was written to them later, whether or not the file was closed meanwhile, so a range whose
-pin ended early arrives as foreign bytes here as well. Loss on TCP is a reset connection. A partition holds bytes back until it heals; who
-connects through one waits for a timeout. TLS contexts are taken and ignored.
+pin ended early arrives as foreign bytes here as well. Loss on TCP is a reset connection. A
+partition holds bytes back until it heals; who connects through one waits for a timeout. TLS
+contexts are taken and ignored.
 """
 
 import errno

@@ -165,7 +165,8 @@ class Process:
     # Reading
 
     async def read(self, key: PartitionKey, start: int = 0, end: int = LARGE) -> bytes:
-        """Everything from `start` on, in reads of random sizes, each checked to be whole batches."""
+        """Everything from `start` on, in reads of random sizes, each checked to be whole
+        batches."""
         parts = []
         at = start
         while True:

@@ -1,0 +1,191 @@
+"""Blocks: what is packed is what was appended, and only that is believed."""
+
+import pytest
+
+from app.limits import INDEX_EVERY_BYTES
+from app.tiers.nvme import block as blocks
+from app.tiers.nvme.block import BATCHES, Block, BlockHeader, Frame, FrameKind
+from app.tiers.nvme.file_header import WrittenByNewer, crc32c
+from streambus.protocol import batch
+from tests.unit.tiers.nvme.arrange import A, B, key, records
+
+
+def filled(*steps: tuple[int, bytes], capacity: int = 1 << 16) -> tuple[Block, dict[int, bytes]]:
+    """A block of batches for partitions by number, and what each should hold."""
+    block = Block(7, bytearray(capacity))
+    ends: dict[int, int] = {}
+    contents: dict[int, bytes] = {}
+    for number, content in steps:
+        base = ends.get(number, 0)
+        frame = block.open.get(key(number))
+        if frame is None:
+            frame = block.open[key(number)] = Frame(key(number), BATCHES, base, 4, 99)
+            block.frames.append(frame)
+        header = batch.read_header(content)
+        end = ends[number] = base + header[batch.LAST_OFFSET_DELTA] + 1
+        block.append(frame, memoryview(content), base, end, 4, header[batch.MAX_TIMESTAMP])
+        stored = bytearray(content)
+        batch.patch(stored, 0, base, 4)
+        contents[number] = contents.get(number, b"") + bytes(stored)
+    return block, contents
+
+
+def packed(block: Block, *, segment: int = 3, salt: int = 5, position: int = 4096) -> bytes:
+    block.place(position)
+    return b"".join(block.pack(segment, salt, 6))
+
+
+def parse(raw: bytes, segment: int = 3) -> tuple[BlockHeader, list[Frame]] | None:
+    claim = blocks.claimed(raw, 0, segment)
+    if claim is None:
+        return None
+    header = blocks.parse_header(raw, 0, claim[1], "here")
+    if header is None:
+        return None
+    return header, blocks.parse_table(raw, 0, header.frames, 4096)
+
+
+def test_each_frame_is_one_range_of_its_partition_s_batches_in_order() -> None:
+    steps = [(1 + n % 3, records(n, count=1 + n % 2)) for n in range(20)]
+    block, contents = filled(*steps)
+    raw = packed(block)
+    parsed = parse(raw)
+    assert parsed is not None
+    header, frames = parsed
+    assert header == BlockHeader(3, 7, 6, len(raw))
+    assert len(raw) % 8 == 0
+    for frame, number in zip(frames, (1, 2, 3), strict=True):
+        at = frame.position - 4096
+        content = raw[at : at + frame.length]
+        assert content == contents[number]
+        assert frame.crc == crc32c(content)
+        assert (frame.key, frame.kind, frame.leader_epoch) == (key(number), BATCHES, 4)
+        assert frame.append_ms == 99
+        headers = [h for _, h in batch.headers(content)]
+        assert frame.batches == len(headers)
+        assert frame.base_offset == headers[0][batch.BASE_OFFSET]
+
+
+def test_neighbours_in_memory_and_on_disk_are_written_as_one() -> None:
+    block, _ = filled((1, records(8)), (1, records(8)), (2, records(8)))
+    block.place(4096)
+    assert len(block.pack(3, 5, 6)) <= 3  # head, all batches, padding
+
+
+def test_no_call_gets_more_buffers_than_it_takes() -> None:
+    block, contents = filled(*((1 + n % 7, records(n % 9)) for n in range(4_000)), capacity=1 << 20)
+    block.place(4096)
+    buffers = block.pack(3, 5, 6)
+    assert len(buffers) <= blocks.BUFFERS_MAX
+    raw = b"".join(buffers)
+    parsed = parse(raw)
+    assert parsed is not None
+    for frame, number in zip(parsed[1], range(1, 8), strict=True):
+        at = frame.position - 4096
+        assert raw[at : at + frame.length] == contents[number]
+
+
+def test_a_batch_larger_than_the_buffer_makes_a_larger_one_and_moves_nothing() -> None:
+    block, contents = filled((1, records(10)), (2, records(90_000)), (1, records(20)))
+    raw = packed(block)
+    parsed = parse(raw)
+    assert parsed is not None
+    for frame, number in zip(parsed[1], (1, 2), strict=True):
+        at = frame.position - 4096
+        assert raw[at : at + frame.length] == contents[number]
+
+
+def test_a_control_frame_has_no_bytes() -> None:
+    block = Block(7, bytearray(64))
+    block.frames.append(Frame(A, FrameKind.TRUNCATED, 17, 2, 5))
+    raw = packed(block)
+    parsed = parse(raw)
+    assert parsed is not None
+    (frame,) = parsed[1]
+    assert (frame.kind, frame.base_offset, frame.leader_epoch) == (FrameKind.TRUNCATED, 17, 2)
+    assert frame.length == 0
+
+
+def test_a_block_is_not_one_of_another_segment() -> None:
+    block, _ = filled((1, records()))
+    raw = bytearray(packed(block, segment=3))
+    assert parse(bytes(raw), segment=4) is None
+    raw[24:32] = (4).to_bytes(8, "little")  # as if it said so itself: its CRC was seeded with 3
+    assert parse(bytes(raw), segment=4) is None
+
+
+def test_no_bit_of_header_or_table_can_change_unseen() -> None:
+    block, _ = filled((1, records()), (2, records()))
+    raw = packed(block)
+    head = blocks.HEADER_BYTES + 2 * blocks.ENTRY_BYTES
+    for bit in range(8 * head):
+        damaged = bytearray(raw)
+        damaged[bit // 8] ^= 1 << bit % 8
+        assert parse(bytes(damaged)) is None, f"bit {bit}"
+
+
+def test_a_cut_block_is_none() -> None:
+    block, _ = filled((1, records()))
+    raw = packed(block)
+    for length in range(blocks.HEADER_BYTES + blocks.ENTRY_BYTES):
+        assert parse(raw[:length]) is None
+
+
+def test_an_intact_block_of_a_newer_format_is_refused_not_skipped() -> None:
+    block, _ = filled((1, records()))
+    raw = bytearray(packed(block))
+    raw[4:6] = (9).to_bytes(2, "little")
+    head = blocks.HEADER_BYTES + blocks.ENTRY_BYTES
+    crc = crc32c(bytes(raw[:60]), blocks.crc_seed(3))
+    raw[60:64] = crc32c(bytes(raw[64:head]), crc).to_bytes(4, "little")
+    with pytest.raises(WrittenByNewer, match="upgrade"):
+        parse(bytes(raw))
+
+
+def test_chunks_of_a_frame_begin_at_batches_and_know_their_newest_timestamp() -> None:
+    stamps = [n * 37 % 101 for n in range(60)]
+    block, contents = filled(*((1, records(900, timestamp=stamp)) for stamp in stamps))
+    block.place(4096)
+    frame = block.frames[0]
+    assert frame.max_timestamp == max(stamps)
+    bases, positions = frame.marks[0::3], frame.marks[1::3]
+    starts = {position: h[batch.BASE_OFFSET] for position, h in batch.headers(contents[1])}
+    assert bases[0] == positions[0] == 0
+    for n, position in enumerate(positions):
+        assert starts[position] == bases[n]
+        last = bases[n + 1] if n + 1 < len(bases) else len(stamps)
+        assert frame.marks[2::3][n] == max(stamps[bases[n] : last])
+        if n + 1 < len(positions):
+            assert positions[n + 1] - position >= INDEX_EVERY_BYTES
+
+
+def test_a_short_frame_has_no_chunks() -> None:
+    block, _ = filled((1, records(10, timestamp=5)), (1, records(10, timestamp=3)))
+    block.place(4096)
+    assert block.frames[0].marks == []
+    assert block.frames[0].max_timestamp == 5
+
+
+def test_counting_batches_one_by_one_gives_the_same_frame() -> None:
+    block, _ = filled(*((1, records(n * 40, timestamp=n * 7 % 50)) for n in range(80)))
+    block.place(4096)
+    appended = block.frames[0]
+    counted = Frame(A, BATCHES, 0, 4, 99)
+    for n in range(80):
+        content = records(n * 40, timestamp=n * 7 % 50)
+        counted.add(n, n + 1, len(content), n * 7 % 50)
+    counted.finish()
+    assert counted.marks == appended.marks
+    assert counted.max_timestamp == appended.max_timestamp
+    assert (counted.length, counted.end_offset) == (appended.length, appended.end_offset)
+
+
+def test_kinds_of_frames_have_the_numbers_that_are_on_disks() -> None:
+    assert [(kind.name, kind.value) for kind in FrameKind] == [
+        ("BATCHES", 0),
+        ("EPOCH_STARTED", 1),
+        ("TRUNCATED", 2),
+        ("START_MOVED", 3),
+        ("REPLICA_DROPPED", 4),
+    ]
+    assert B > A
