@@ -46,6 +46,7 @@ class Option:
     minimum: float | None = None
     maximum: float | None = None
     allowed: tuple[str, ...] = ()
+    gap: float | None = None  # a number between the bounds that is none all the same
     field: str = ""  # of TopicPolicy; empty: checked and kept, but no typed policy needs it yet
 
     def parse(self, text: str) -> Value:
@@ -60,6 +61,8 @@ class Option:
             raise self.refused(text, f"Value must be at least {self.minimum}")
         if self.maximum is not None and value > self.maximum:
             raise self.refused(text, f"Value must be no more than {self.maximum}")
+        if value == self.gap:
+            raise self.refused(text, f"Value must not be {self.gap}")
 
     def refused(self, text: str, why: str) -> InvalidConfig:
         return InvalidConfig(f"Invalid value {text} for configuration {self.name}: {why}")
@@ -131,6 +134,7 @@ TABLE: tuple[Option, ...] = (
         "Level where the broker compresses by gzip (-1: the codec's default).",
         minimum=-1,
         maximum=9,
+        gap=0,
     ),
     Option(
         "compression.lz4.level",

@@ -12,7 +12,7 @@ from app.limits import TOPIC_NAME_BYTES_MAX
 
 _LEGAL = re.compile(r"[a-zA-Z0-9._-]+\Z", re.ASCII)
 
-INTERNAL = frozenset({"__consumer_offsets", "__transaction_state"})
+INTERNAL = frozenset({"__consumer_offsets", "__share_group_state", "__transaction_state"})
 """Topics that the broker itself writes; clients see the `is_internal` flag."""
 
 

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from kio.schema.errors import ErrorCode
-
 from app import limits
 from app.core.manifest.image import Image
 from app.errors import FencedLeaderEpoch, NotLeader
@@ -25,6 +23,8 @@ from streambus.protocol.messages.produce import LeaderHint
 from streambus.protocol.wire import NodeEndpoint
 
 if TYPE_CHECKING:
+    from kio.schema.errors import ErrorCode
+
     from app.kafka.metadata_cache import MetadataCache
     from app.kafka.sessions import FetchSessions
 
@@ -122,6 +122,8 @@ class RequestContext:
         return control.fill(getattr(types, kind), **values)
 
     @staticmethod
-    def error(code: int) -> ErrorCode:
+    def error(code: int) -> "ErrorCode":
         """Kafka's error code as the codec wants it."""
+        from kio.schema.errors import ErrorCode
+
         return ErrorCode(code)

@@ -8,7 +8,13 @@ Never   outlives a change of either: `Registry.generation` and `Authorizer.gener
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from app.errors import TopicAuthorizationFailed, UnknownTopicId, UnknownTopicOrPartition
+from app.core.topic_names import INTERNAL
+from app.errors import (
+    InvalidTopic,
+    TopicAuthorizationFailed,
+    UnknownTopicId,
+    UnknownTopicOrPartition,
+)
 from app.kafka.context import Broker
 from app.model import Principal, TopicId
 from app.partitions.replica import Replica
@@ -20,6 +26,7 @@ TopicRoutes: TypeAlias = tuple[int, Sequence[Replica | None]]
 _NO_SUCH_NAME: TopicRoutes = (UnknownTopicOrPartition.code, ())
 _NO_SUCH_ID: TopicRoutes = (UnknownTopicId.code, ())
 _DENIED: TopicRoutes = (TopicAuthorizationFailed.code, ())
+_INTERNAL: TopicRoutes = (InvalidTopic.code, ())
 
 
 class Routes:
@@ -64,7 +71,7 @@ class Routes:
         route = broker.registry.topics.get(name)
         if route is None:
             return _NO_SUCH_NAME if allowed else _DENIED
-        routes = self._by_name[name] = (0, route.replicas) if allowed else _DENIED
+        routes = self._by_name[name] = self._routes(text, route.replicas) if allowed else _DENIED
         return routes
 
     def _by_given_id(self, broker: Broker, principal: Principal, topic_id: bytes) -> TopicRoutes:
@@ -72,8 +79,13 @@ class Routes:
         route = broker.registry.topics_by_id.get(TopicId(topic_id))
         if route is None:
             return _NO_SUCH_ID
-        allowed = broker.authorizer.allows(
-            principal, self._operation, Resource.TOPIC, route.name.decode()
-        )
-        routes = self._by_id[topic_id] = (0, route.replicas) if allowed else _DENIED
+        name = route.name.decode()
+        allowed = broker.authorizer.allows(principal, self._operation, Resource.TOPIC, name)
+        routes = self._by_id[topic_id] = self._routes(name, route.replicas) if allowed else _DENIED
         return routes
+
+    def _routes(self, name: str, replicas: Sequence[Replica | None]) -> TopicRoutes:
+        """Clients read what the broker itself writes, and never write it."""
+        if name in INTERNAL and self._operation is Operation.WRITE:
+            return _INTERNAL
+        return 0, replicas

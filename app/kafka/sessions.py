@@ -169,7 +169,7 @@ class FetchSessions:
             return FetchScope([], error=FetchSessionIdNotFound.code)
         if session.epoch != epoch:
             return FetchScope([], error=InvalidFetchSessionEpoch.code)
-        if session.uses_topic_ids != uses_topic_ids and (wanted or forgotten):
+        if session.uses_topic_ids != uses_topic_ids:
             return FetchScope([], error=FetchSessionTopicIdError.code)
         self._update(session, wanted, forgotten)
         if self.partitions > self._partitions_max:

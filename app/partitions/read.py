@@ -16,6 +16,7 @@ from app.errors import (
     StorageFailed,
     UnknownLeaderEpoch,
 )
+from app.model import NO_EPOCH
 from app.partitions.replica import Replica
 from app.partitions.shared import Shared
 from app.telemetry import events
@@ -69,7 +70,7 @@ def check(replica: Replica, current_leader_epoch: int) -> int:
     """Whether this replica answers reads at the epoch that the client knows (-1: it names none)."""
     if replica.read_error:
         return replica.read_error
-    if current_leader_epoch >= 0:
+    if current_leader_epoch != NO_EPOCH:
         if current_leader_epoch < replica.leader_epoch:
             return FencedLeaderEpoch.code
         if current_leader_epoch > replica.leader_epoch:

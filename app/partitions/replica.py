@@ -243,7 +243,9 @@ class Replica:
             self.bytes_written += end - start
             required = log.end
         elif base_offset >= 0:
-            required, stamp = base_offset + header[6] + 1, -1
+            required = base_offset + header[6] + 1
+            if self._stamps:  # when the original was appended
+                stamp = log.producers.appended_ms(header[9], base_offset)
         else:
             self._refuse(-base_offset, base_offset in _REVEALING, pending, slot)
             return

@@ -64,6 +64,13 @@ class BadChecksum(Malformed):
     retriable: ClassVar[bool] = True
 
 
+class NotABatch(Malformed):
+    """These bytes are no batch of any format."""
+
+    code: ClassVar[int] = 2  # CORRUPT_MESSAGE
+    retriable: ClassVar[bool] = True
+
+
 class Attributes:
     """Bits of a batch's attributes."""
 
@@ -90,21 +97,24 @@ def read_header(view: Buffer, position: int = 0) -> BatchHeader:
         or header[6] < 0
         or header[12] < 0
     ):
-        raise Malformed(_fault(view, position, header))
+        raise _fault(view, position, header)
     return header
 
 
-def _fault(view: Buffer, position: int, header: BatchHeader) -> str:
+def _fault(view: Buffer, position: int, header: BatchHeader) -> Malformed:
     if header[MAGIC] != 2:
-        return f"batch of magic {header[MAGIC]}, only 2 is read"
+        known = header[MAGIC] in (0, 1)  # formats of another time, which Kafka refuses as records
+        return (Malformed if known else NotABatch)(
+            f"batch of magic {header[MAGIC]}, only 2 is read"
+        )
     length, left = header[BATCH_LENGTH], len(view) - position - LENGTH_PREFIX
     if length < LENGTH_MIN:
-        return f"batch of length {length}, its header alone takes {LENGTH_MIN}"
+        return NotABatch(f"batch of length {length}, its header alone takes {LENGTH_MIN}")
     if length > left:
-        return f"batch of length {length}, {left} bytes left"
+        return Malformed(f"batch of length {length}, {left} bytes left")
     if header[LAST_OFFSET_DELTA] < 0:
-        return f"batch with last offset delta {header[LAST_OFFSET_DELTA]}"
-    return f"batch of {header[RECORDS_COUNT]} records"
+        return Malformed(f"batch with last offset delta {header[LAST_OFFSET_DELTA]}")
+    return Malformed(f"batch of {header[RECORDS_COUNT]} records")
 
 
 def batch_bytes(header: BatchHeader) -> int:

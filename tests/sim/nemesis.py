@@ -150,7 +150,7 @@ class Nemesis:
         """Until it has struck, and a moment more: the broker may have heard of it, or not yet."""
         for _ in range(2_000):
             if fault.seen >= fault.nth:
-                await self._wait(0.0, 0.01)
+                await self._wait(0.0, 0.004)
                 return
             await self.run.sleep(0.001)
 

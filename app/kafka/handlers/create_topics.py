@@ -5,7 +5,8 @@ has them durably and this broker leads them. `validate_only` decides and changes
 Partitions and replicas of -1 are the broker's defaults (KIP-464); manual assignments as in Kafka.
 From 5 the answer has partitions, replicas and all configs with their sources (KIP-525), if the
 client may describe configs; from 7 the topic id.
-Oddities: needs Create on the cluster or on the topic. The same name twice is INVALID_REQUEST.
+Oddities: needs Create on the cluster or on the topic. The same name twice is INVALID_REQUEST, told
+once; the same partition twice in a manual assignment is INVALID_REPLICA_ASSIGNMENT.
 """
 
 from typing import Any
@@ -13,7 +14,7 @@ from uuid import UUID
 
 from app.core import topic_config
 from app.core.manifest.decide import NewTopic
-from app.errors import StreamBusError, TopicAuthorizationFailed
+from app.errors import InvalidReplicaAssignment, StreamBusError, TopicAuthorizationFailed
 from app.kafka.context import RequestContext
 from app.kafka.router import code_of, message_of
 from app.model import NO_TOPIC_ID
@@ -32,10 +33,14 @@ async def handle(context: RequestContext, request: Any) -> Any:
     answers: dict[int, CreatedTopic | StreamBusError] = {}
     wanted: list[tuple[int, NewTopic]] = []
     for position, topic in enumerate(request.topics):
-        if whole_cluster or context.allows(Operation.CREATE, Resource.TOPIC, topic.name):
-            wanted.append((position, _new_topic(topic)))
-        else:
+        if not (whole_cluster or context.allows(Operation.CREATE, Resource.TOPIC, topic.name)):
             answers[position] = TopicAuthorizationFailed("Authorization failed.")
+        elif len({each.partition_index for each in topic.assignments}) < len(topic.assignments):
+            answers[position] = InvalidReplicaAssignment(
+                "The manual partition assignment names a partition more than once."
+            )
+        else:
+            wanted.append((position, _new_topic(topic)))
     if wanted:
         decided = await context.broker.controller.create_topics(
             [topic for _, topic in wanted],
@@ -43,13 +48,11 @@ async def handle(context: RequestContext, request: Any) -> Any:
             timeout_ms=int(request.timeout.total_seconds() * 1000),
         )
         answers |= {position: answer for (position, _), answer in zip(wanted, decided, strict=True)}
+    told = {topic.name: answers[position] for position, topic in enumerate(request.topics)}
     return context.shape(
         "CreateTopicsResponse",
         throttle_time=context.throttle,
-        topics=tuple(
-            _answer(context, topic.name, answers[position])
-            for position, topic in enumerate(request.topics)
-        ),
+        topics=tuple(_answer(context, name, answer) for name, answer in told.items()),
     )
 
 

@@ -4,7 +4,8 @@ Behaviour: each topic by itself; the reply comes when the manifest has forgotten
 data goes with the next segments that are given back.
 Oddities: needs Delete on the topic. An unknown name that the client may not describe is
 TOPIC_AUTHORIZATION_FAILED, so that nobody learns what exists; an unknown id is UNKNOWN_TOPIC_ID.
-Both a name and an id, neither, or the same topic twice is INVALID_REQUEST.
+Both a name and an id, neither, or the same topic twice (told once) is INVALID_REQUEST, whether it
+exists or not.
 """
 
 from collections import Counter
@@ -33,18 +34,22 @@ Asked = tuple[str | None, UUID | None]
 
 async def handle(context: RequestContext, request: Any) -> Any:
     asked = _asked(context, request)
+    times = Counter(asked)
+    asked = list(times)
     answers: list[Topic | StreamBusError | None] = [None] * len(asked)
     found: list[tuple[int, Topic]] = []
     for position, topic in enumerate(asked):
         try:
+            if times[topic] > 1:
+                raise InvalidRequest("Duplicate topic in the request.")
             found.append((position, _find(context, *topic)))
         except StreamBusError as error:
             answers[position] = error
-    times = Counter(topic.topic_id for _, topic in found)
+    ways = Counter(topic.topic_id for _, topic in found)
     once: list[tuple[int, Topic]] = []
     for position, known in found:
-        if times[known.topic_id] > 1:
-            answers[position] = InvalidRequest("Duplicate topic in the request.")
+        if ways[known.topic_id] > 1:
+            answers[position] = InvalidRequest("The topic is named by its name and by its id.")
         else:
             once.append((position, known))
     if once:

@@ -3,7 +3,8 @@
 Behaviour: whole batches from the one that holds the offset asked for; `max_bytes` over all
 partitions and `partition_max_bytes` for each, but the first partition with anything gives its first
 batch however large (KIP-74). A fetch that found less than `min_bytes` parks, without a task, until
-enough is committed or `max_wait_ms` is over; an error in any partition answers at once. Sessions
+enough is committed or `max_wait_ms` is over; an error in reading any partition answers at once, one
+of a partition that is not here does so only if there is no other, as in Kafka. Sessions
 (KIP-227) from version 7: see app/kafka/sessions.py. Leader epochs are fenced (KIP-320); from 12 a
 client that names the epoch of its last record learns where its log diverges (KIP-595); from 13
 topics go by id (KIP-516); from 12 a moved leader is named (KIP-951, endpoints from 16).
@@ -20,7 +21,7 @@ from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from app import limits
-from app.errors import OffsetOutOfRange, UnknownTopicOrPartition
+from app.errors import NotLeader, OffsetOutOfRange, StorageFailed, UnknownTopicOrPartition
 from app.kafka.context import LEADER_CHANGED, RequestContext
 from app.kafka.pins import Pin
 from app.kafka.sessions import Fetched, FetchScope
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 KEY = 1
 VERSIONS = (4, 18)
+STORAGE_FAILED_FROM = 6
 SESSIONS_FROM = 7
 READ_COMMITTED = 1
 
@@ -89,15 +91,17 @@ class Answered:
         self.pins = []
 
     def encoded(self, isolation: int, context: RequestContext) -> message.PartitionFetched[Piece]:
-        leader = None
+        leader, error = None, self.error
+        if error == StorageFailed.code and context.api_version < STORAGE_FAILED_FROM:
+            error = NotLeader.code  # old clients take what they do not know as fatal
         if self.error in LEADER_CHANGED and self.replica is not None:
             leader = context.broker.leader_of(self.replica.key)
         aborted: list[message.Aborted] | None = (
-            [] if isolation == READ_COMMITTED and not self.error else None
+            [] if self.replica is None or (isolation == READ_COMMITTED and not self.error) else None
         )
         return (
             self.fetched.partition,
-            self.error,
+            error,
             self.high_watermark,
             self.last_stable_offset,
             self.log_start,
@@ -120,6 +124,7 @@ class FetchTurn:
         "_deadline_ms",
         "_is_abandoned",
         "_is_hurried",
+        "_min_bytes",
         "_parked",
         "_request",
         "_scope",
@@ -138,6 +143,7 @@ class FetchTurn:
         self._scope = scope
         settings = context.broker.settings
         self._bytes_max = min(request.max_bytes, settings.fetch_response_bytes_max)
+        self._min_bytes = min(request.min_bytes, self._bytes_max)
         clock = context.broker.world.clock
         wait_ms = min(max(request.max_wait_ms, 0), limits.FETCH_WAIT_MS_MAX)
         self._deadline_ms = clock.monotonic_ms() + wait_ms
@@ -265,26 +271,26 @@ class FetchTurn:
     # Answering
 
     def _decide(self, answers: list[Answered]) -> None:
-        request, broker = self._request, self._context.broker
+        broker, min_bytes = self._context.broker, self._min_bytes
         size = sum([each.length for each in answers])
         wait_ms = self._deadline_ms - broker.world.clock.monotonic_ms()
+        # What is not here waits with the rest: a client would ask again at once, and for ever.
+        here = [each for each in answers if each.replica is not None]
         if (
-            size >= request.min_bytes
+            size >= min_bytes
             or wait_ms <= 0
-            or not answers
+            or not here
             or self._is_hurried
-            or any([each.error or each.diverging for each in answers])
+            or any([each.error or each.diverging for each in here])
         ):
             self._answer(answers, size)
             return
         waits = [
             (each.replica, each.fetched.offset, each.high_watermark)
-            for each in answers
+            for each in here
             if each.replica is not None
         ]
-        self._parked = broker.registry.parked.park(
-            waits, request.min_bytes - size, wait_ms, self.attempt
-        )
+        self._parked = broker.registry.parked.park(waits, min_bytes - size, wait_ms, self.attempt)
         if self._parked is None:
             self._answer(answers, size)
         else:

@@ -20,6 +20,7 @@ from app.security.ports import Operation, Resource
 KEY = 10
 VERSIONS = (0, 6)
 BATCHED_FROM = 4
+SHARE_FROM = 6
 GROUP, TRANSACTION, SHARE = 0, 1, 2
 
 
@@ -33,9 +34,10 @@ def refuse(context: RequestContext, request: Any, code: int, message: str) -> An
 
 
 def _answer(context: RequestContext, key_type: int, key: str) -> tuple[int, str]:
+    if key_type == SHARE and (context.api_version < SHARE_FROM or key.count(":") < 2):
+        return InvalidRequest.code, "A share coordinator's key is 'group:topic id:partition'."
     if key_type in (GROUP, SHARE):
-        # A share coordinator's key is 'group:topic id:partition'.
-        group = key if key_type == GROUP else key.split(":", 1)[0]
+        group = key if key_type == GROUP else key.rsplit(":", 2)[0]
         if not context.allows(Operation.DESCRIBE, Resource.GROUP, group):
             return GroupAuthorizationFailed.code, "Not authorized to access the group."
     elif key_type == TRANSACTION:

@@ -30,10 +30,7 @@ async def handle(context: RequestContext, request: Any) -> Any:
     if transactional_id is not None:
         if not context.allows(Operation.WRITE, Resource.TRANSACTIONAL_ID, transactional_id):
             raise TransactionalIdAuthorizationFailed(transactional_id)
-        if transactional_id == "":
-            raise InvalidRequest("a transactional id cannot be empty")
-        raise CoordinatorNotAvailable("there are no transactions yet")
-    if not (
+    elif not (
         context.allows(Operation.IDEMPOTENT_WRITE, Resource.CLUSTER, CLUSTER_NAME)
         or authorizer.allows_any(context.principal, Operation.WRITE, Resource.TOPIC)
     ):
@@ -42,6 +39,10 @@ async def handle(context: RequestContext, request: Any) -> Any:
     known_epoch = getattr(request, "producer_epoch", NONE)
     if (known_id == NONE) != (known_epoch == NONE):
         raise InvalidRequest("a producer id comes with its epoch, or both are -1")
+    if transactional_id == "":
+        raise InvalidRequest("a transactional id cannot be empty")
+    if transactional_id is not None:
+        raise CoordinatorNotAvailable("there are no transactions yet")
     return _response(context, 0, await context.broker.producer_ids.next(), 0)
 
 

@@ -4,7 +4,8 @@ Behaviour: by timestamp the first record at or after it, found record by record;
 -2 earliest, -3 record with the largest timestamp (from 7, KIP-734), -4 earliest local (from 8), -5
 latest tiered (from 9), -6 earliest pending upload (from 11). Leader epochs are checked from 4.
 Oddities: a name that the version does not know is UNSUPPORTED_VERSION for that partition; the same
-partition twice is INVALID_REQUEST, as in Kafka. Nothing is tiered yet: -5 and -6 give no offset.
+partition twice is INVALID_REQUEST, told once, as in Kafka. Nothing is tiered yet: -5 and -6 give
+no offset.
 """
 
 from collections import Counter
@@ -47,6 +48,7 @@ async def handle(context: RequestContext, request: message.Request) -> tuple[Ans
     asked_times = Counter(
         (name, partition) for name, partitions in request.topics for partition, _, _ in partitions
     )
+    refused: set[tuple[bytes, int]] = set()
     topics: Answer = []
     for name, partitions in request.topics:
         allowed = context.allows(
@@ -57,13 +59,17 @@ async def handle(context: RequestContext, request: message.Request) -> tuple[Ans
             if not allowed:
                 located = Located(TopicAuthorizationFailed.code)
             elif asked_times[name, partition] > 1:
+                if (name, partition) in refused:
+                    continue
+                refused.add((name, partition))
                 located = Located(InvalidRequest.code)
             else:
                 located = await _locate(
                     context, name, partition, leader_epoch, timestamp, request.isolation
                 )
             answers.append((partition, *located))
-        topics.append((name, answers))
+        if answers:
+            topics.append((name, answers))
     return topics, context.throttle_ms
 
 

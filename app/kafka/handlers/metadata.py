@@ -6,7 +6,8 @@ there is created with the broker's defaults if the broker is configured so, the 
 UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID, or INVALID_TOPIC_EXCEPTION for a name that no topic
 can have. Operations that the client is authorised to are told if it asks (topics from 8, the
 cluster's from 8 to 10).
-Oddities: in version 0 an empty list means all topics, later null does. Topics that the client may
+Oddities: in version 0 an empty list means all topics, later null does. A topic asked for twice is
+told once. The broker's own topics are never made by asking for them. Topics that the client may
 not describe are left out of 'all', and TOPIC_AUTHORIZATION_FAILED, existing or not, when named.
 A client that came in by a listener is told the brokers' endpoints of that listener's name; a broker
 without one is left out, and what it leads is answered LISTENER_NOT_FOUND (before 6
@@ -131,14 +132,17 @@ def _asked(context: RequestContext, request: Any) -> list[Asked] | None:
             asked.append((None, TopicId(topic_id.bytes)))
         else:
             asked.append((each.name or "", NO_TOPIC_ID))
-    return asked
+    return list(dict.fromkeys(asked))  # asked twice, told once
 
 
 def _asked_or_nothing(context: RequestContext, request: Any) -> list[Asked]:
     try:
         return _asked(context, request) or []
     except InvalidRequest:
-        return [(each.name or "", NO_TOPIC_ID) for each in request.topics]
+        return [
+            (each.name or "", TopicId(each.topic_id.bytes) if each.topic_id else NO_TOPIC_ID)
+            for each in request.topics
+        ]
 
 
 def _key(context: RequestContext, request: Any, asked: list[Asked] | None) -> Hashable | None:
@@ -171,7 +175,9 @@ async def _find(context: RequestContext, request: Any, name: str | None, topic_i
     if topic is not None:
         return 0
     may_create = getattr(request, "allow_auto_topic_creation", True)
-    if not (may_create and context.broker.settings.auto_create_topics):
+    if name in topic_names.INTERNAL or not (
+        may_create and context.broker.settings.auto_create_topics
+    ):
         return _missing(name)
     if not (
         context.allows(Operation.CREATE, Resource.CLUSTER, CLUSTER_NAME)

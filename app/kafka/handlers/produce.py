@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from app.errors import (
     InvalidRequiredAcks,
+    InvalidTimestamp,
     StreamBusError,
     TransactionalIdAuthorizationFailed,
     UnknownTopicOrPartition,
@@ -33,6 +34,12 @@ if TYPE_CHECKING:
 
 KEY = 0
 VERSIONS = (3, 13)
+
+REASONS_FROM = 8  # KIP-467
+_REASONS = {
+    InvalidTimestamp.code: "a timestamp is further from the broker's clock than the topic allows "
+    "(message.timestamp.before.max.ms, message.timestamp.after.max.ms), or not the producer's own"
+}
 
 
 class PendingOne:
@@ -102,7 +109,9 @@ class PendingOne:
         if not self.is_answered:
             return None
         version, error, replica = self.version, self.error, self.replica
-        if error in LEADER_CHANGED and version >= message.LEADER_HINTS_FROM:
+        if (error in LEADER_CHANGED and version >= message.LEADER_HINTS_FROM) or (
+            error in _REASONS and version >= REASONS_FROM
+        ):
             answer = _answer(self.connection, self.partition, replica, error, -1, -1, None)
             return _encode(self, [(self.key, [answer])])
         return message.encode_single(
@@ -402,7 +411,7 @@ def _answer(
         base_offset,
         time_ms,
         -1 if replica is None or error else replica.log_start,
-        None if missing is None else str(missing),
+        _REASONS.get(error) if missing is None else str(missing),
         leader,
         () if missing is None else [(index, str(missing)) for index in missing.positions],
     )

@@ -151,25 +151,23 @@ class Lookup:
         """(timestamp, batch) of the newest batch of `start`..`end` by the headers, the first of
         equals.
 
-        Looks at the newest extents, frames and chunks first: what is not newer needs no look."""
-        newest: tuple[int, Slice] | None = None
+        Looks at the newest extents, frames and chunks first: what cannot be better needs no
+        look."""
+        best = _NOTHING
         extents = [e for e in partition.extents if e.end > start and e.start < end]
         for extent in sorted(extents, key=lambda extent: -extent.max_timestamp):
-            if newest is not None and extent.max_timestamp <= newest[0]:
-                break
+            if not best.may_be_beaten(extent.max_timestamp, extent.start):
+                continue
             rows = self._rows(extent, warm)
-            limit = min(end, extent.end)
-            span = range(*rows.span(max(start, extent.start), limit))
+            bounds = (start, min(end, extent.end))
+            span = range(*rows.span(max(start, extent.start), bounds[1]))
             for row in sorted(span, key=lambda row: -rows.timestamp[row]):
-                if newest is not None and rows.timestamp[row] <= newest[0]:
-                    break
+                if not best.may_be_beaten(rows.timestamp[row], rows.base[row]):
+                    continue
                 for chunk in sorted(_chunks(rows, row), key=lambda chunk: -chunk.timestamp):
-                    if newest is not None and chunk.timestamp <= newest[0]:
-                        break
-                    latest = -1 if newest is None else newest[0]
-                    found = _newest(extent.segment, chunk, latest, (start, limit), warm)
-                    newest = found or newest
-        return newest
+                    if best.may_be_beaten(chunk.timestamp, chunk.base):
+                        best = _newest(extent.segment, chunk, best, bounds, warm)
+        return None if best.piece is None else (best.timestamp, best.piece)
 
     def _chunk(
         self,
@@ -261,19 +259,32 @@ def _chunks(rows: Rows, row: int) -> list[_Chunk]:
     return chunks
 
 
+class _Newest(NamedTuple):
+    """The newest batch so far, of equals the one at the lowest offset."""
+
+    timestamp: int
+    base: int
+    piece: Slice | None
+
+    def may_be_beaten(self, timestamp: int, base: int) -> bool:
+        """By batches that are no newer than this, and begin no lower."""
+        return timestamp > self.timestamp or (timestamp == self.timestamp and base < self.base)
+
+
+_NOTHING = _Newest(-1, -1, None)
+
+
 def _newest(
-    segment: Segment, chunk: _Chunk, latest: int, bounds: tuple[int, int], warm: Warm
-) -> tuple[int, Slice] | None:
-    """The first of the newest batches of a chunk within `bounds`, if newer than `latest`."""
+    segment: Segment, chunk: _Chunk, best: _Newest, bounds: tuple[int, int], warm: Warm
+) -> _Newest:
+    """The best of a chunk's batches within `bounds`, if it is better than `best`."""
     start, limit = bounds
-    found = None
     for position, length, base, after, timestamp in _batches(
         segment, chunk.position, chunk.end_position, warm
     ):
-        if start < after <= limit and timestamp > latest:
-            latest = timestamp
-            found = (timestamp, Slice(segment, position, length, base, after))
-    return found
+        if start < after <= limit and best.may_be_beaten(timestamp, base):
+            best = _Newest(timestamp, base, Slice(segment, position, length, base, after))
+    return best
 
 
 def _seek(segment: Segment, rows: Rows, row: int, offset: int, warm: Warm) -> tuple[int, int]:

@@ -65,6 +65,9 @@ class Outcome:
     """What changed since that checkpoint: the content of the next one."""
 
 
+_ALL = 1 << 63  # above every block
+
+
 @dataclass(slots=True)
 class _Step:
     """A segment begins (`found` is None), or a block in it. `vouched`: what this and all later
@@ -212,15 +215,15 @@ class Recovery:
         """All that was found, in order, without what a later segment supersedes: a segment is begun
         only when it is settled where the one before it ends."""
         steps: list[_Step] = []
-        ceiling = self._limit + 1 if self._limit is not None else 1 << 63
-        vouched = self._limit or 0
+        ceiling = self._limit + 1 if self._limit is not None else _ALL
+        vouched = self._proven = self._limit or 0
         for opened in reversed(replayed):
             segment = opened.segment
             path = sidecar_path(self._directory, segment.sequence)
             sealed = sidecar.load(self._files, path, segment)
             if sealed is not None:  # written when all its blocks had been synced
-                vouched = max(vouched, min(sealed.last_block, ceiling - 1))
-            self._proven = max(self._proven, vouched)
+                self._proven = max(self._proven, min(sealed.last_block, ceiling - 1))
+            vouched = max(vouched, self._proven)
             here = [
                 _Step(opened, found.block, found)
                 for found in scan.blocks(opened.window, segment.sequence, opened.life, segment.path)
@@ -235,6 +238,8 @@ class Recovery:
                 claim = step.found.synced_through if step.found is not None else first - 1
                 step.vouched = vouched = max(vouched, claim)
             steps[:0] = here
+            if first == scan.UNKNOWN and self._limit is None:
+                vouched = _ALL  # it was begun, so everything before it had been synced
         return steps
 
     def _replay(self, replayed: list[Opened], through: int | None) -> Ending:

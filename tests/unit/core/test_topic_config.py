@@ -78,6 +78,7 @@ def test_what_a_topic_does_not_set_comes_from_the_defaults_given() -> None:
         ("min.cleanable.dirty.ratio", "1e999", "DOUBLE"),
         ("preallocate", "yes", "true or false"),
         ("compression.gzip.level", "10", "no more than 9"),
+        ("compression.gzip.level", "0", "not be 0"),
     ],
 )
 def test_a_wrong_value_is_refused_with_its_name_and_what_is_allowed(

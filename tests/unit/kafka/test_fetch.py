@@ -6,6 +6,7 @@ import pytest
 
 from app import limits
 from app.kafka.context import LEADER_CHANGED
+from app.partitions import replica as roles
 from tests.unit.kafka.arrange import DenyAll, Throttle, broker_shown, frames, records, request
 from tests.unit.kafka.house_kit import HouseKit, fetch_fields, on_house, wanted
 
@@ -305,3 +306,54 @@ def test_a_throttled_fetch_is_answered_at_once_without_records() -> None:
         assert answer.session_id == 0
 
     on_house(scenario, quotas=Throttle(250))
+
+
+def test_a_session_by_name_is_not_answered_by_id() -> None:
+    async def scenario(kit: HouseKit) -> None:
+        peer = kit.connect()
+        opened = await kit.ask(peer, "Fetch", 12, **fetch_fields(wanted(), session_epoch=0))
+        await kit.produce(records())
+        fields = fetch_fields(session_id=opened.session_id, session_epoch=1)
+        answer = await kit.ask(peer, "Fetch", BY_ID, **fields)
+        assert (answer.error_code, answer.session_id, answer.responses) == (106, 0, [])
+
+    on_house(scenario)
+
+
+def test_a_fetch_never_waits_for_more_than_it_may_get() -> None:
+    async def scenario(kit: HouseKit) -> None:
+        await kit.produce(records(100))
+        before = kit.world.clock.monotonic_ms()
+        fields = fetch_fields(wanted(), min_bytes=1 << 20, max_bytes=10, max_wait_ms=5_000)
+        assert only(await kit.ask(kit.connect(), "Fetch", 4, **fields)).records
+        assert kit.world.clock.monotonic_ms() - before < 1_000
+
+    on_house(scenario)
+
+
+@pytest.mark.parametrize("version", [4, BY_ID])
+def test_a_partition_that_is_not_here_waits_with_the_others(version: int) -> None:
+    async def scenario(kit: HouseKit) -> None:
+        peer = kit.connect()
+        clock = kit.world.clock
+        before = clock.monotonic_ms()
+        alone = fetch_fields(wanted(9), max_wait_ms=5_000)
+        answer = only(await kit.ask(peer, "Fetch", version, **alone))
+        assert (answer.error_code, answer.aborted_transactions) == (3, [])
+        assert clock.monotonic_ms() - before < 1_000
+        both = fetch_fields(wanted(9), wanted(0), max_wait_ms=5_000)
+        answer = await kit.ask(peer, "Fetch", version, **both)
+        assert clock.monotonic_ms() - before >= 5_000
+        assert [each.error_code for each in answer.responses[0].partitions] == [3, 0]
+
+    on_house(scenario)
+
+
+@pytest.mark.parametrize(("version", "code"), [(5, 6), (6, 56)])
+def test_old_clients_are_told_of_a_failed_disk_in_a_word_they_know(version: int, code: int) -> None:
+    async def scenario(kit: HouseKit) -> None:
+        kit.replica().become(roles.QUARANTINED)
+        answer = only(await kit.ask(kit.connect(), "Fetch", version, **fetch_fields(wanted())))
+        assert answer.error_code == code
+
+    on_house(scenario)

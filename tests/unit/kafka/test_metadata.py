@@ -185,3 +185,29 @@ async def test_nothing_is_told_to_those_who_may_nothing() -> None:
     async with Kit(authorizer=DenyAll()) as kit:
         kit.controller.add("orders")
         assert (await kit.ask("Metadata", 9, topics=None)).topics == []
+
+
+async def test_a_topic_asked_for_twice_is_told_once() -> None:
+    async with Kit() as kit:
+        kit.controller.add("orders")
+        named = [{"name": "orders", "topic_id": None}] * 2
+        assert len((await kit.ask("Metadata", 9, topics=named)).topics) == 1
+        known = [{"name": None, "topic_id": id_of("orders")}] * 2
+        assert len((await kit.ask("Metadata", 12, topics=known)).topics) == 1
+
+
+@pytest.mark.parametrize("name", ["__consumer_offsets", "__share_group_state"])
+async def test_the_brokers_own_topics_are_not_made_by_asking_for_them(name: str) -> None:
+    async with Kit() as kit:
+        answer = await kit.ask("Metadata", 1, topics=[{"name": name}])
+        (topic,) = answer.topics
+        assert topic.error_code == 3
+        assert not kit.controller.image.topics_by_name
+
+
+async def test_an_id_is_refused_before_version_12_and_told_back() -> None:
+    async with Kit() as kit:
+        kit.controller.add("orders")
+        asked = [{"name": None, "topic_id": id_of("orders")}]
+        (topic,) = (await kit.ask("Metadata", 10, topics=asked)).topics
+        assert (topic.error_code, topic.topic_id) == (42, id_of("orders"))

@@ -315,3 +315,29 @@ async def test_a_request_for_nothing_is_answered_with_nothing() -> None:
         peer = kit.connect()
         peer.send(many(9))
         assert (await answered(kit, peer, 9)).responses == []
+
+
+@pytest.mark.parametrize(("version", "told"), [(7, False), (8, True), (13, True)])
+@pytest.mark.parametrize("partitions", [1, 2])
+async def test_a_refused_timestamp_is_explained(version: int, told: bool, partitions: int) -> None:
+    async with Kit() as kit:
+        kit.controller.add("orders", partitions=2)
+        for number in range(partitions):
+            kit.replica("orders", number).refuses = 32
+        peer = kit.connect()
+        peer.send(many(version, *[("orders", each) for each in range(partitions)]))
+        answer = await answered(kit, peer, version)
+        rows = [each for topic in answer.responses for each in topic.partition_responses]
+        assert [each.error_code for each in rows] == [32] * partitions
+        if told:
+            assert all("message.timestamp" in each.error_message for each in rows)
+
+
+async def test_the_brokers_own_topics_cannot_be_written() -> None:
+    async with Kit() as kit:
+        kit.controller.add("__consumer_offsets")
+        peer = kit.connect()
+        peer.send(produce(topic="__consumer_offsets"))
+        (partition,) = (await answered(kit, peer, 9)).responses[0].partition_responses
+        assert partition.error_code == 17
+        assert kit.replica("__consumer_offsets").appended == []

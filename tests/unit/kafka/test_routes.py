@@ -51,3 +51,13 @@ def test_names_that_do_not_exist_take_no_memory() -> None:
         routes.find(kit.broker, ANONYMOUS, b"nowhere-%d" % number, None)
         routes.find(kit.broker, ANONYMOUS, None, number.to_bytes(16, "big"))
     assert not routes._by_name and not routes._by_id
+
+
+def test_clients_read_the_brokers_own_topics_and_never_write_them() -> None:
+    kit = Kit()
+    kit.controller.add("__consumer_offsets")
+    name, known = b"__consumer_offsets", topic_id("__consumer_offsets")
+    reads, writes = Routes(Operation.READ), Routes(Operation.WRITE)
+    for asked in ((name, None), (None, known)):
+        assert reads.find(kit.broker, ANONYMOUS, *asked)[0] == 0
+        assert writes.find(kit.broker, ANONYMOUS, *asked) == (17, ())

@@ -133,3 +133,10 @@ def test_an_incremental_answer_mentions_changes_and_errors_only() -> None:
     assert told(error=3, mark=6, start=1)
     assert told(mark=6, start=1)  # it works again
     assert not told(mark=6, start=1)
+
+
+def test_a_session_never_mixes_names_and_ids_even_where_nothing_is_added() -> None:
+    sessions = FetchSessions()
+    session_id = full(sessions, 0)
+    assert sessions.open(session_id, 1, [], [], 0, uses_topic_ids=True).error == 106
+    assert step(sessions, session_id, 1).error == 0  # the epoch was not used up

@@ -107,6 +107,7 @@ async def test_every_idempotent_producer_gets_an_id_of_its_own(version: int) -> 
         (init(5, -1), 42),
         (init(-1, 3), 42),
         (init(transactional_id="tx"), 15),
+        (init(5, -1, transactional_id="tx"), 42),
         (init(transactional_id=""), 42),
     ],
 )
@@ -188,7 +189,7 @@ def test_epochs_and_missing_partitions_of_offset_questions() -> None:
         twice = asked(-1)
         twice["topics"][0]["partitions"] *= 2
         answer = await kit.ask(peer, "ListOffsets", 4, **twice)
-        assert [each.error_code for each in answer.topics[0].partitions] == [42, 42]
+        assert [each.error_code for each in answer.topics[0].partitions] == [42]
 
     on_house(scenario)
 
@@ -250,3 +251,39 @@ def test_a_version_outside_the_table_has_no_route() -> None:
         assert router.route(route.key, highest + 1) is None
         assert router.route(route.key, lowest - 1) is None
     assert router.route(99, 0) is None
+
+
+@pytest.mark.parametrize(
+    ("version", "key", "code"),
+    [
+        (5, "group:4rKpDy4tQ5iQ9dJtCAQTVQ:0", 42),
+        (6, "group:4rKpDy4tQ5iQ9dJtCAQTVQ:0", 15),
+        (6, "a:group:4rKpDy4tQ5iQ9dJtCAQTVQ:0", 15),
+        (6, "group", 42),
+    ],
+)
+async def test_share_coordinators_are_asked_for_by_whole_keys_since_version_6(
+    version: int, key: str, code: int
+) -> None:
+    async with Kit() as kit:
+        answer = await kit.ask("FindCoordinator", version, key_type=2, coordinator_keys=[key])
+        assert [each.error_code for each in answer.coordinators] == [code]
+
+
+def test_a_topic_without_partitions_is_left_out_of_offsets() -> None:
+    async def scenario(kit: HouseKit) -> None:
+        nothing = asked(-1)
+        nothing["topics"][0]["partitions"] = []
+        answer = await kit.ask(kit.connect(), "ListOffsets", 4, **nothing)
+        assert answer.topics == []
+
+    on_house(scenario)
+
+
+@pytest.mark.parametrize("current", [-2, -(2**31)])
+def test_only_minus_one_names_no_epoch(current: int) -> None:
+    async def scenario(kit: HouseKit) -> None:
+        answer = await kit.ask(kit.connect(), "ListOffsets", 4, **asked(-1, epoch=current))
+        assert answer.topics[0].partitions[0].error_code == 74
+
+    on_house(scenario)

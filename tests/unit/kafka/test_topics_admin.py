@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from app.core.manifest.decide import NewTopic, refuse_repeated
 from app.model import Principal
 from app.security.ports import Operation, Resource
 from tests.unit.kafka.arrange import Kit, id_of
@@ -116,7 +117,7 @@ async def test_ambiguous_deletions_are_refused_and_delete_nothing() -> None:
         answer = await kit.ask("DeleteTopics", 6, topics=asked, timeout_ms=1_000)
         assert [each.error_code for each in answer.responses] == [42, 42]
         twice = await kit.ask("DeleteTopics", 5, topic_names=["orders", "orders"], timeout_ms=1_000)
-        assert [each.error_code for each in twice.responses] == [42, 42]
+        assert [each.error_code for each in twice.responses] == [42]
         assert list(kit.controller.image.topics_by_name) == ["orders"]
 
 
@@ -129,4 +130,69 @@ async def test_deleting_needs_delete_and_existence_needs_describe(refused: Opera
         )
         missing = 29 if refused is Operation.DESCRIBE else 3
         assert [each.error_code for each in answer.responses] == [29, missing]
+        assert list(kit.controller.image.topics_by_name) == ["orders"]
+
+
+async def test_a_topic_asked_for_twice_is_told_once_and_not_made() -> None:
+    async with Kit() as kit:
+        kit.controller.create_topics = refusing_repeats(kit)  # type: ignore[method-assign]
+        topics = [new("twice"), new("once"), new("twice")]
+        answer = await kit.ask(
+            "CreateTopics", 7, topics=topics, timeout_ms=1_000, validate_only=False
+        )
+        assert {each.name: each.error_code for each in answer.topics} == {"twice": 42, "once": 0}
+        assert len(answer.topics) == 2
+
+
+def refusing_repeats(kit: Kit) -> Any:
+    create = kit.controller.create_topics
+
+    async def create_topics(topics: list[NewTopic], **options: Any) -> list[Any]:
+        refused = refuse_repeated(topics)
+        made = await create([each for at, each in enumerate(topics) if at not in refused])
+        return [refused[at] if at in refused else made.pop(0) for at in range(len(topics))]
+
+    return create_topics
+
+
+async def test_a_partition_assigned_twice_is_an_invalid_assignment() -> None:
+    async with Kit() as kit:
+        rows = [{"partition_index": 0, "broker_ids": [1]}] * 2
+        topics = [new("orders", -1, replication_factor=-1, assignments=rows)]
+        answer = await kit.ask(
+            "CreateTopics", 7, topics=topics, timeout_ms=1_000, validate_only=False
+        )
+        assert [each.error_code for each in answer.topics] == [39]
+        assert not kit.controller.image.topics_by_name
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        [("orders", None), ("orders", None)],
+        [(None, "orders"), (None, "orders")],
+        [("nowhere", None), ("nowhere", None)],
+        [(None, "nowhere"), (None, "nowhere")],
+    ],
+)
+async def test_a_deletion_asked_for_twice_is_told_once_and_refused(
+    asked: list[tuple[str | None, str | None]],
+) -> None:
+    async with Kit() as kit:
+        kit.controller.add("orders")
+        topics = [{"name": name, "topic_id": named and id_of(named)} for name, named in asked]
+        answer = await kit.ask("DeleteTopics", 6, topics=topics, timeout_ms=1_000)
+        assert [each.error_code for each in answer.responses] == [42]
+        assert list(kit.controller.image.topics_by_name) == ["orders"]
+
+
+async def test_a_topic_named_and_identified_is_not_deleted() -> None:
+    async with Kit() as kit:
+        kit.controller.add("orders")
+        topics = [
+            {"name": "orders", "topic_id": None},
+            {"name": None, "topic_id": id_of("orders")},
+        ]
+        answer = await kit.ask("DeleteTopics", 6, topics=topics, timeout_ms=1_000)
+        assert {each.error_code for each in answer.responses} == {42}
         assert list(kit.controller.image.topics_by_name) == ["orders"]

@@ -54,7 +54,16 @@ def test_bytes_max_bounds_whole_batches_but_the_first_may_be_larger() -> None:
 
 @pytest.mark.parametrize(
     ("offset", "epoch", "error"),
-    [(-1, -1, 1), (21, -1, 1), (20, -1, 0), (0, 3, 0), (0, 2, 74), (0, 4, 75), (99, 2, 74)],
+    [
+        (-1, -1, 1),
+        (21, -1, 1),
+        (20, -1, 0),
+        (0, 3, 0),
+        (0, 2, 74),
+        (0, 4, 75),
+        (99, 2, 74),
+        (0, -2, 74),
+    ],
 )
 def test_errors_of_a_fetch_are_kafkas(offset: int, epoch: int, error: int) -> None:
     async def scenario(simulation: Simulation) -> None:

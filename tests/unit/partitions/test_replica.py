@@ -111,13 +111,14 @@ def resummed(sent: bytes, position: int, form: str, value: int) -> bytes:
         (records(1) + records(1), 9, 87),
         (records(1)[:30], 9, 87),
         (records(1)[:-1] + b"\x7f", 9, 2),
+        (records(1)[:16] + b"\x03" + records(1)[17:], 9, 2),
         (records(1, transactional=True, producer=(1, 0, 0)), 9, 48),
         (records(1, control=True), 9, 87),
         (records(200, codec=compression.ZSTD), 6, 76),
         (resummed(records(3), 57, ">i", 2), 9, 87),
     ],
     ids=[
-        "null", "cut", "two batches", "no header", "bad crc", "transactional", "control",
+        "null", "cut", "two batches", "no header", "bad crc", "no magic", "transactional", "control",
         "zstd before v7", "wrong count",
     ],
 )  # fmt: skip
@@ -163,6 +164,17 @@ def test_log_append_time_is_stamped_in_the_stored_batch_and_told_in_the_reply() 
     batch.verify(memoryview(stored), 0, header)
     assert header[batch.MAX_TIMESTAMP] == now_ms
     assert header[batch.ATTRIBUTES] & batch.Attributes.LOG_APPEND_TIME
+
+
+def test_a_duplicate_is_told_when_its_original_was_appended() -> None:
+    bench = Bench(timestamp_type=LOG_APPEND_TIME)
+    then_ms = bench.world.clock.now_ms()
+    bench.append(records(2, producer=(7, 0, 0)))
+    bench.sync()
+    bench.world.advance(5_000)
+    duplicate = bench.append(records(2, producer=(7, 0, 0)))
+    assert bench.world.clock.now_ms() > then_ms
+    assert duplicate.answers == [(0, 0, 0, then_ms)]
 
 
 def test_a_reply_beyond_the_requests_timeout_is_request_timed_out_once() -> None:

@@ -80,6 +80,22 @@ def test_what_is_no_batch_is_malformed(encoded: bytearray, words: str) -> None:
             batch.read_header(view)
 
 
+@pytest.mark.parametrize(
+    ("encoded", "code"),
+    [
+        (damaged(16, ">b", 3), 2),
+        (damaged(16, ">b", -1), 2),
+        (damaged(8, ">i", 48), 2),
+        (damaged(16, ">b", 1), 87),
+        (damaged(8, ">i", 2**31 - 1), 87),
+    ],
+)
+def test_what_is_no_format_at_all_is_a_corrupt_message(encoded: bytearray, code: int) -> None:
+    with pytest.raises(Malformed) as caught:
+        batch.read_header(encoded)
+    assert caught.value.code == code
+
+
 def test_an_empty_batch_keeps_its_offsets() -> None:
     encoded = batch.build([], last_offset_delta=4, base_offset=10)
     header = batch.read_header(encoded)

@@ -35,7 +35,7 @@ def test_an_intact_header_that_asks_for_more_says_to_upgrade(at: int) -> None:
     """A newer version, an incompatible flag, a key."""
     newer = bytearray(header())
     newer[at] += 1
-    with pytest.raises(WrittenByNewer, match="/data/f: .*written by a newer StreamBus: upgrade"):
+    with pytest.raises(WrittenByNewer, match=r"/data/f: .*written by a newer StreamBus: upgrade"):
         file_header.parse(sealed(newer), SEGMENT, "/data/f")
 
 

@@ -1,5 +1,6 @@
 """Extents by offset, whatever the order in which frames come."""
 
+from itertools import pairwise
 from random import Random
 
 import pytest
@@ -45,7 +46,7 @@ def test_frames_that_follow_each_other_in_a_segment_are_one_extent() -> None:
 def test_order_in_the_files_does_not_matter(seed: int) -> None:
     random = Random(seed)
     edges = sorted(random.sample(range(1_000), random.randrange(2, 30)))
-    frames = [frame(start, end) for start, end in zip(edges, edges[1:], strict=False)]
+    frames = [frame(start, end) for start, end in pairwise(edges)]
     random.shuffle(frames)
     index = Index()
     segments = [segment(n) for n in range(1, 4)]

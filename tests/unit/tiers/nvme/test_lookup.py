@@ -51,7 +51,7 @@ class Shelf:
 def shelf(random: Random) -> Shelf:
     scribe = Scribe().begin()
     stamps = []
-    for n in range(random.randrange(1, 40)):
+    for _ in range(random.randrange(1, 40)):
         steps = []
         for _ in range(random.choice((1, 2, 40))):
             stamp = random.randrange(1_000)
@@ -61,7 +61,6 @@ def shelf(random: Random) -> Shelf:
         scribe.write(*steps)
         if random.random() < 0.2:
             scribe.begin()
-            n = 0
     outcome, _ = recover(scribe.files)
     for segment in outcome.segments:
         if random.random() < 0.5:

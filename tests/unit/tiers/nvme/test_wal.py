@@ -436,47 +436,30 @@ def test_log_append_time_is_stamped_into_the_batch(run: Run) -> None:
 
 
 def test_a_checkpoint_may_be_cut_short_at_any_step() -> None:
-    """Sidecar, checkpoint, pruning: a crash between any two changes costs nothing."""
+    """Sidecar, checkpoint, pruning: power fails between any two changes, and that costs nothing."""
 
     async def scenario(lab: SimLab) -> None:
-        process: Process | None = None
-        for step in range(1, 30):
-            before, process = process, Process(lab)
-            await process.start(before)
-            await process.check()
-            if before is not None:
-                assert {k: process.end(k) for k in before.synced} == before.synced
-            await fill(process, 20)
-            process.wal.seal("a test asks")
-            lab.machine.disk.crash_at(step)
-            await lab.machine.down() if await outlives(process) else None
-
-    async def outlives(process: Process) -> bool:
-        return process.world.machine.world is None  # type: ignore[attr-defined]
-
-    async def stepping(lab: SimLab) -> None:
         process: Process | None = None
         for step in range(1, 24):
             before, process = process, Process(lab)
             await process.start(before)
             await process.check()
             if before is not None:
-                for k, end in before.synced.items():
-                    assert process.end(k) == end
+                assert {k: process.end(k) for k in before.synced} == before.synced
             await fill(process, 20)
             await process.settle()
             process.wal.seal("a test asks")
-            await process.wal.synced(process.wal._commit.newest_block)
+            await process.wal.synced(process.append(A, records()))
             lab.machine.disk.crash_at(step)
-            process.world.spawn(write_on(process))  # type: ignore[attr-defined]
+            process.world.spawn(power_off(lab, process))  # type: ignore[attr-defined]
             await lab.machine.down()
 
-    async def write_on(process: Process) -> None:
-        await process.world.sleep(2_000)
-        lab_machine = process.world.machine  # type: ignore[attr-defined]
-        lab_machine.crash()
+    simulated(scenario, range(6))
 
-    simulated(stepping, range(6))
+
+async def power_off(lab: SimLab, process: Process) -> None:
+    await process.world.sleep(2_000)
+    lab.crash()
 
 
 def test_two_logs_of_one_world_share_nothing(run: Run) -> None:
@@ -501,3 +484,60 @@ def test_a_sync_that_does_not_exist_is_refused(text: str) -> None:
             Process(lab, WalSettings(sync=text))
 
     simulated(scenario, [1])
+
+
+def test_any_call_of_the_disk_may_fail() -> None:
+    """Whatever fails wherever: acknowledged stays, and what was not is never shown as if it
+    were."""
+
+    async def scenario(lab: SimLab) -> None:
+        process: Process | None = None
+        for _ in range(8):
+            before, process = process, Process(lab)
+            await process.start(before)
+            assert not process.recovered.corrupt
+            await process.check()
+            if before is not None:
+                for k, end in before.synced.items():
+                    assert process.end(k) >= end
+            operation = lab.random.choice(("write", "sync", "resize", "rename", "sync_directory"))
+            number = lab.random.choice((errno.EIO, errno.ENOSPC))
+            lab.machine.disk.fail(operation, number, nth=lab.random.randrange(1, 40))
+            for _ in range(3):
+                try:
+                    await write_and_retire(process)
+                except StorageFailed:
+                    if not await mend(lab, process):
+                        break
+            lab.machine.disk.heal()
+            lab.random.choice((lab.crash, lab.machine.kill))()
+
+    simulated(scenario, range(30))
+
+
+async def write_and_retire(process: Process) -> None:
+    await fill(process, 60)
+    for k in (A, B, C):
+        if process.contents.get(k):
+            log = process.contents[k]
+            process.control(k, FrameKind.START_MOVED, log[len(log) // 2][0])
+    await process.write(A, records())
+    await process.wal.retire()
+    await process.check()
+
+
+async def mend(lab: SimLab, process: Process) -> bool:
+    """What the broker does after a failure. True if the log goes on."""
+    acknowledged = dict(process.synced)
+    recovered = await process.wal.refold(process.states)
+    assert not recovered.corrupt
+    for k, end in acknowledged.items():
+        assert process.end(k) == end, "the refold is not what was acknowledged"
+    for k, log in process.contents.items():
+        process.contents[k] = [one for one in log if one[1] <= process.end(k)]
+    await process.check()
+    lab.machine.disk.heal()
+    if not isinstance(process.wal.error, DiskFull):
+        return False
+    await process.wal.reopen()
+    return True
