@@ -24,7 +24,7 @@ METADATA_ANSWERS_KEPT = 256
 METADATA_ANSWERS_BYTES_MAX = 8 * MIB
 CONNECTION_PINS_MAX = 4_096  # ranges lent to one connection and not yet known to be read
 PARKED_FETCHES_MAX = 200_000
-SEND_TURN_BYTES = 256 * KIB  # one turn of sendfile on the loop (dataplane.md section 10)
+SEND_TURN_BYTES = 256 * KIB  # one turn of sendfile on the loop (ADR 4)
 SMALL_READ_BYTES = 64 * KIB  # below this a read is a copy, above it a file range
 OUTBOUND_BYTES_MAX = 64 * MIB  # small buffers queued to a peer that does not read
 
@@ -54,7 +54,7 @@ PRODUCER_ID_BLOCK = 1_000
 TOPICS_MAX = 100_000
 PARTITIONS_PER_TOPIC_MAX = 100_000
 TOPIC_NAME_BYTES_MAX = 249
-FACT_BYTES_MAX = 48 * KIB  # one Raft entry (raft.md 1.2); larger proposals travel in parts
+FACT_BYTES_MAX = 48 * KIB  # one entry of the log (ADR 7); larger proposals travel in parts
 PROPOSALS_IN_FLIGHT_MAX = 10_000
 PROPOSAL_PARTS_MAX = 256  # entries that one proposal may take (12 MiB)
 PROPOSALS_KEPT = 1_024  # taken proposals remembered, so that a repeated one is known

@@ -1,6 +1,6 @@
 """Nouns of the broker: ids and numbers that must not mix, and the small values made of them.
 
-Owns    the `NewType`s of design.md section 3 and the values that cross module borders.
+Owns    the `NewType`s of docs/architecture.md and the values that cross module borders.
 Never   behaves: a value here has no I/O, no clock and no state.
 """
 

@@ -2,7 +2,7 @@
 
 Owns    the pins of one connection and the rule that ends each.
 Never   unpins on a finished `sendfile`: the kernel sends page-cache pages until the peer has read
-        them, so an overwritten segment would arrive as its new bytes (design.md section 5).
+        them, so an overwritten segment would arrive as its new bytes (ADR 12).
 Trusts  that a client which fetches a partition from `end` on has received all before `end`.
 
 A range whose reading nobody proved (its connection died, or was lent too much) taints its segment:

@@ -1,5 +1,4 @@
-"""The one door to clock, randomness, files, lanes and sockets (design.md section 8, `The
-world`)."""
+"""The one door to clock, randomness, files, lanes and sockets (ADR 8)."""
 
 from app.world.ports import (
     Buffer,

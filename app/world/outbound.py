@@ -131,7 +131,7 @@ class PlainOutbound(Outbound):
     """Straight to the socket: `send` for bytes, `os.sendfile` for file ranges.
 
     The transport only reads, on its own descriptor. We write on a duplicate of it, because neither
-    asyncio nor uvloop keeps bytes and file ranges in one queue (dataplane.md section 3).
+    asyncio nor uvloop keeps bytes and file ranges in one queue (ADR 4).
     """
 
     __slots__ = ("_descriptor", "_is_awaited", "_socket", "_socket_send", "_warm_bytes")

@@ -7,7 +7,7 @@ Never   does anything: shells receive a `World`, cores receive the values that a
 Trusts  that one process uses one world, that file calls are made on lanes, and callbacks run on
         the loop.
 
-Seams sit per group commit, job or connection, never per batch (design.md section 8).
+Seams sit per group commit, job or connection, never per batch (ADR 8).
 """
 
 import asyncio

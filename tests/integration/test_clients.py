@@ -8,8 +8,20 @@ import uuid
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka import TopicPartition as AioPartition
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka import (
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicCollection,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic, OffsetSpec
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
+from kafka import TopicPartition as PythonPartition
+from kafka.admin import NewTopic as PythonNewTopic
+from kafka.errors import IncompatibleBrokerVersion, UnknownTopicOrPartitionError
 
 from benchmarks.broker import BrokerProcess
 from tests.integration.scenario import CODECS, RECORDS, START_MS, Sent
@@ -260,3 +272,65 @@ def test_topics_are_created_by_use(broker: BrokerProcess) -> None:
     producer.produce(topic, b"first")
     assert producer.flush(20) == 0
     assert confluent_read(broker, topic, 1)[0].value() == b"first"
+
+
+def test_kafka_python_creates_writes_reads_by_assignment_and_deletes(
+    broker: BrokerProcess,
+) -> None:
+    topic = f"topic-{uuid.uuid4().hex[:8]}"
+    admin = KafkaAdminClient(bootstrap_servers=broker.address)
+    producer = KafkaProducer(bootstrap_servers=broker.address, compression_type="gzip")
+    consumer = KafkaConsumer(
+        bootstrap_servers=broker.address, auto_offset_reset="earliest", consumer_timeout_ms=20_000
+    )
+    try:
+        admin.create_topics([PythonNewTopic(topic, 2, 1)])
+        for number in range(6):
+            sent = producer.send(
+                topic, b"%d" % number, partition=number % 2, timestamp_ms=START_MS + number
+            )
+            assert sent.get(20).offset == number // 2
+        partitions = [PythonPartition(topic, 0), PythonPartition(topic, 1)]
+        consumer.assign(partitions)
+        read = [next(consumer) for _ in range(6)]
+        assert sorted(each.value for each in read) == [b"%d" % number for number in range(6)]
+        assert consumer.beginning_offsets(partitions) == dict.fromkeys(partitions, 0)
+        assert consumer.end_offsets(partitions) == dict.fromkeys(partitions, 3)
+        found = consumer.offsets_for_times({partitions[0]: START_MS + 1})[partitions[0]]
+        assert (found.offset, found.timestamp) == (1, START_MS + 2)
+        admin.delete_topics([topic])
+        with pytest.raises(UnknownTopicOrPartitionError):
+            admin.delete_topics([topic])
+        with pytest.raises(IncompatibleBrokerVersion):
+            admin.list_groups()
+    finally:
+        for client in (consumer, producer, admin):
+            client.close()
+
+
+def test_confluent_asks_for_offsets_and_topics_and_is_told_what_is_not_served(
+    broker: BrokerProcess,
+) -> None:
+    topic = new_topic(broker, partitions=2)
+    producer = confluent_producer(broker)
+    for number in range(3):
+        producer.produce(topic, b"x", partition=0, timestamp=START_MS + number)
+    assert producer.flush(20) == 0
+    admin = AdminClient({"bootstrap.servers": broker.address})
+    for wanted, full, empty in (
+        (OffsetSpec.earliest(), 0, 0),
+        (OffsetSpec.latest(), 3, 0),
+        (OffsetSpec.max_timestamp(), 2, -1),
+        (OffsetSpec.for_timestamp(START_MS + 1), 1, -1),
+    ):
+        asked = {TopicPartition(topic, partition): wanted for partition in (0, 1)}
+        told = admin.list_offsets(asked)
+        assert [each.result(20).offset for each in told.values()] == [full, empty]
+    shown = admin.describe_topics(TopicCollection([topic, "nowhere"]))
+    assert len(shown[topic].result(20).partitions) == 2
+    with pytest.raises(KafkaException) as missing:
+        shown["nowhere"].result(20)
+    assert missing.value.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART
+    with pytest.raises(KafkaException) as unserved:
+        admin.create_partitions([NewPartitions(topic, 4)])[topic].result(20)
+    assert unserved.value.args[0].code() == KafkaError._UNSUPPORTED_FEATURE

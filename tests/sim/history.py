@@ -143,7 +143,10 @@ class PartitionHistory:
         if self.sent[record.value].timestamp not in (-1, record.timestamp):
             raise self.fail(f"offset {offset} has another timestamp than it was sent with")
         if self.stamped.get(offset, record.timestamp) != record.timestamp:
-            raise self.fail(f"offset {offset} was stamped otherwise when it was acknowledged")
+            raise self.fail(
+                f"offset {offset} is stamped {record.timestamp}, "
+                f"and was acknowledged with {self.stamped[offset]}"
+            )
 
     # At the end, when all that is committed has been read from `start` to `end`
 

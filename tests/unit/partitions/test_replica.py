@@ -118,8 +118,8 @@ def resummed(sent: bytes, position: int, form: str, value: int) -> bytes:
         (resummed(records(3), 57, ">i", 2), 9, 87),
     ],
     ids=[
-        "null", "cut", "two batches", "no header", "bad crc", "no magic", "transactional", "control",
-        "zstd before v7", "wrong count",
+        "null", "cut", "two batches", "no header", "bad crc", "no magic",
+        "transactional", "control", "zstd before v7", "wrong count",
     ],
 )  # fmt: skip
 def test_a_bad_batch_is_refused_at_once_and_leaves_no_trace(

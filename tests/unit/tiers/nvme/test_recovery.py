@@ -459,3 +459,20 @@ def test_entries_of_a_checkpoint_survive_a_round_trip() -> None:
     assert loaded is not None
     assert (loaded.sequence, loaded.block, loaded.append_ms) == (7, 70, 700)
     assert loaded.entries == entries
+
+
+def test_a_segment_none_of_whose_blocks_can_be_told_apart_still_proves_the_one_before_it() -> None:
+    scribe = three_blocks()
+    last = scribe.blocks[-1]
+    first = scribe.path
+    scribe.begin()
+    scribe.write((C, records()))
+    scribe.write((C, records()))
+    flip(scribe.files, scribe.path, 30)
+    flip(scribe.files, scribe.path, PAGE_BYTES + 10)
+    flip(scribe.files, first, last.position + last.length - 12)
+    outcome, _ = recover(scribe.files)
+    assert not outcome.recovered.torn
+    assert len(outcome.recovered.corrupt) == 2, "a damaged frame, and a segment"
+    assert {A, UNKNOWN} <= set(outcome.recovered.quarantined)
+    assert scribe.path in scribe.files.names

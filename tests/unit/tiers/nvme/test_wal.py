@@ -249,7 +249,7 @@ def test_power_may_fail_at_any_write(sync: str) -> None:
             process.world.spawn(fill_until_dead(process))  # type: ignore[attr-defined]
             await lab.machine.down()
 
-    simulated(scenario, range(25))
+    simulated(scenario, range(12))
 
 
 async def fill_until_dead(process: Process) -> None:
@@ -512,7 +512,7 @@ def test_any_call_of_the_disk_may_fail() -> None:
             lab.machine.disk.heal()
             lab.random.choice((lab.crash, lab.machine.kill))()
 
-    simulated(scenario, range(30))
+    simulated(scenario, range(8))
 
 
 async def write_and_retire(process: Process) -> None:
