@@ -4,8 +4,9 @@ Owns    which file becomes the next segment, the sequence it gets, and the files
 Never   makes the loop or a block wait: a segment that is not prepared in time is a plain file.
 Trusts  that a file given back is pinned by nobody and was lent to nobody who has not read it.
 
-Overwriting blocks that exist costs a fraction of the sync latency of growing a file (ADR 2), so a retired file is preferred, then one filled with zeros; where blocks arrive too fast for
-zeros to be written beside them, the next file is only allocated.
+Overwriting blocks that exist costs a fraction of the sync latency of growing a file (ADR 2), so a
+retired file is preferred, then one filled with zeros; where blocks arrive too fast for zeros to be
+written beside them, the next file is only allocated.
 """
 
 from functools import partial
