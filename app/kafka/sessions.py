@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from app import limits
 from app.errors import FetchSessionIdNotFound, FetchSessionTopicIdError, InvalidFetchSessionEpoch
+from app.model import NO_EPOCH
 from streambus.protocol.messages.fetch import Forgotten, PartitionWanted
 
 NO_SESSION = 0
@@ -55,6 +56,8 @@ class Fetched:
             _,
             self.size_max,
         ) = wanted
+        # Any negative epoch is none here; to ListOffsets only -1 is. Both as Kafka has it.
+        self.current_leader_epoch = max(self.current_leader_epoch, NO_EPOCH)
 
     @property
     def key(self) -> Key:

@@ -40,13 +40,15 @@ Pin = tuple[Segment, int]
 class ReadResult:
     """What one partition of a Fetch answers. With an `error` there are no parts.
 
-    `parts` are to be sent in order (`length` bytes in all). `pins` are already held, one for each
+    `parts` are to be sent in order (`length` bytes in all); `is_cut` if there is more, which the
+    limit left no room for. `pins` are already held, one for each
     file range lent: keep them by partition until this connection fetches
     the partition at or beyond the offset of each, or `release` a result that is not sent.
     """
 
     __slots__ = (
-        "error", "high_watermark", "last_stable_offset", "length", "log_start", "parts", "pins",
+        "error", "high_watermark", "is_cut", "last_stable_offset", "length", "log_start", "parts",
+        "pins",
     )  # fmt: skip
 
     def __init__(self, replica: Replica, error: int = 0) -> None:
@@ -57,6 +59,7 @@ class ReadResult:
         self.log_start = replica.log_start
         self.parts: list[Part] = []
         self.length = 0
+        self.is_cut = False
         self.pins: list[Pin] = []
 
     def release(self) -> None:
@@ -256,3 +259,4 @@ def _finish(
     result.pins = [(piece.segment, piece.end_offset) for piece in lent]
     result.parts = parts
     result.length = sum(piece.length for piece in slices)
+    result.is_cut = not slices or slices[-1].end_offset < result.high_watermark

@@ -244,8 +244,7 @@ class Replica:
             required = log.end
         elif base_offset >= 0:
             required = base_offset + header[6] + 1
-            if self._stamps:  # when the original was appended
-                stamp = log.producers.appended_ms(header[9], base_offset)
+            stamp = log.producers.appended_ms(header[9], base_offset) if self._stamps else -1
         else:
             self._refuse(-base_offset, base_offset in _REVEALING, pending, slot)
             return

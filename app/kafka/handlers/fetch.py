@@ -49,6 +49,7 @@ class Answered:
     """One partition of an answer."""
 
     __slots__ = (
+        "counted",
         "diverging",
         "error",
         "fetched",
@@ -69,11 +70,12 @@ class Answered:
         self.last_stable_offset = -1
         self.log_start = -1
         self.length = 0
+        self.counted = 0  # towards min_bytes: what was cut would have filled its limit
         self.parts: Sequence[Part] = ()
         self.pins: list[Pin] = []
         self.diverging: tuple[int, int] | None = None
 
-    def take(self, result: read.ReadResult) -> None:
+    def take(self, result: read.ReadResult, limit: int) -> None:
         self.error = result.error
         if result.error:
             return
@@ -81,6 +83,7 @@ class Answered:
         self.last_stable_offset = result.last_stable_offset
         self.log_start = result.log_start
         self.length = result.length
+        self.counted = max(limit, result.length) if result.is_cut else result.length
         self.parts = result.parts
         self.pins = result.pins
 
@@ -179,10 +182,11 @@ class FetchTurn:
             answers.append(answered)
             if replica is None:
                 continue
+            limit = min(fetched.size_max, left)
             result = read.try_read(
                 replica,
                 fetched.offset,
-                min(fetched.size_max, left),
+                limit,
                 self._request.isolation,
                 at_least_one=not found,
                 current_leader_epoch=fetched.current_leader_epoch,
@@ -191,7 +195,7 @@ class FetchTurn:
                 self._release(answers)
                 self._read_cold()
                 return
-            answered.take(result)
+            answered.take(result, limit)
             if answered.length:
                 found = True
                 left = max(0, left - answered.length)
@@ -210,15 +214,16 @@ class FetchTurn:
                 answers.append(answered)
                 if replica is None:
                     continue
+                limit = min(fetched.size_max, left)
                 result: Awaitable[read.ReadResult] = read.read(
                     replica,
                     fetched.offset,
-                    min(fetched.size_max, left),
+                    limit,
                     self._request.isolation,
                     at_least_one=not found,
                     current_leader_epoch=fetched.current_leader_epoch,
                 )
-                answered.take(await result)
+                answered.take(await result, limit)
                 if answered.length:
                     found = True
                     left = max(0, left - answered.length)
@@ -273,11 +278,12 @@ class FetchTurn:
     def _decide(self, answers: list[Answered]) -> None:
         broker, min_bytes = self._context.broker, self._min_bytes
         size = sum([each.length for each in answers])
+        counted = sum([each.counted for each in answers])
         wait_ms = self._deadline_ms - broker.world.clock.monotonic_ms()
         # What is not here waits with the rest: a client would ask again at once, and for ever.
         here = [each for each in answers if each.replica is not None]
         if (
-            size >= min_bytes
+            counted >= min_bytes
             or wait_ms <= 0
             or not here
             or self._is_hurried
@@ -290,7 +296,9 @@ class FetchTurn:
             for each in here
             if each.replica is not None
         ]
-        self._parked = broker.registry.parked.park(waits, min_bytes - size, wait_ms, self.attempt)
+        self._parked = broker.registry.parked.park(
+            waits, min_bytes - counted, wait_ms, self.attempt
+        )
         if self._parked is None:
             self._answer(answers, size)
         else:

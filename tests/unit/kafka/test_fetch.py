@@ -357,3 +357,31 @@ def test_old_clients_are_told_of_a_failed_disk_in_a_word_they_know(version: int,
         assert answer.error_code == code
 
     on_house(scenario)
+
+
+@pytest.mark.parametrize("limits", [{"max_bytes": 500}, {"size_max": 500}])
+def test_what_a_limit_cut_counts_as_the_limit_towards_min_bytes(limits: dict[str, int]) -> None:
+    async def scenario(kit: HouseKit) -> None:
+        for _ in range(4):
+            await kit.produce(records(1, value=bytes(80)))
+        assert 450 < 3 * len(records(1, value=bytes(80))) < 490
+        size_max = limits.get("size_max", 1 << 20)
+        options = {"max_bytes": limits.get("max_bytes", 1 << 20), "max_wait_ms": 5_000}
+        before = kit.world.clock.monotonic_ms()
+        fields = fetch_fields(wanted(size_max=size_max), min_bytes=495, **options)
+        assert len(only(await kit.ask(kit.connect(), "Fetch", 4, **fields)).records) > 450
+        assert kit.world.clock.monotonic_ms() - before < 1_000
+        fields = fetch_fields(wanted(size_max=size_max), min_bytes=700, **options)
+        await kit.ask(kit.connect(), "Fetch", 4, **fields)
+        waited = kit.world.clock.monotonic_ms() - before
+        assert (waited >= 5_000) == ("size_max" in limits)
+
+    on_house(scenario)
+
+
+def test_a_fetch_that_names_a_negative_epoch_names_none() -> None:
+    async def scenario(kit: HouseKit) -> None:
+        answer = await kit.ask(kit.connect(), "Fetch", 9, **fetch_fields(wanted(epoch=-2)))
+        assert only(answer).error_code == 0
+
+    on_house(scenario)

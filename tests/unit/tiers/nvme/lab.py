@@ -76,11 +76,15 @@ Scenario = Callable[[Any], Awaitable[None]]
 
 
 def in_threads(scenario: Scenario, path: Path) -> None:
-    asyncio.run(asyncio.wait_for(_awaited(scenario(ThreadLab(path))), 60))
+    async def run() -> None:
+        lab = ThreadLab(path)
+        try:
+            async with asyncio.timeout(60):
+                await scenario(lab)
+        finally:
+            await lab.kill()  # no thread may outlive the loop
 
-
-async def _awaited(scenario: Awaitable[None]) -> None:
-    await scenario
+    asyncio.run(run())
 
 
 def simulated(scenario: Scenario, seeds: Iterable[int] = range(4)) -> None:
