@@ -13,7 +13,14 @@ from app.core.partition_log import PartitionLog
 from app.errors import Corrupt, Fenced
 from app.model import PartitionKey
 from app.tiers.nvme.block import FrameKind
-from streambus.protocol.batch import BASE_OFFSET, LEADER_EPOCH, BatchHeader
+from streambus.protocol.batch import (
+    ATTRIBUTES,
+    BASE_OFFSET,
+    LEADER_EPOCH,
+    MAX_TIMESTAMP,
+    Attributes,
+    BatchHeader,
+)
 
 STATE_MAGIC = 0x53  # "S"
 STATE_VERSION = 1
@@ -71,6 +78,10 @@ class LogFold:
         self.partitions[key] = Folded(*unpack_state(saved))
 
     def batch(self, key: PartitionKey, header: BatchHeader, append_ms: int) -> None:
+        # The time at which it was admitted is told again to whoever sends it again. A stamped batch
+        # says it exactly; a frame's time may be a little off, by another batch or a clock set back.
+        if header[ATTRIBUTES] & Attributes.LOG_APPEND_TIME:
+            append_ms = header[MAX_TIMESTAMP]
         self._log(key).absorb(header, header[BASE_OFFSET], header[LEADER_EPOCH], append_ms)
 
     def control(self, key: PartitionKey, kind: int, offset: int, leader_epoch: int) -> None:
