@@ -1,0 +1,44 @@
+"""One seed is one run of a whole broker: the trace is the same, whoever asks."""
+
+import os
+import subprocess
+import sys
+
+from tests.sim.workload import live
+from tests.sim.world import simulate
+
+
+def test_a_whole_broker_lives_the_same_life_twice() -> None:
+    for seed in (3, 5):
+        first, second = simulate(live, seed), simulate(live, seed)
+        assert first.trace_hash == second.trace_hash
+        assert first.value == second.value
+        assert first.steps == second.steps > 1_000
+
+
+def test_other_seeds_are_other_lives() -> None:
+    assert len({simulate(live, seed).trace_hash for seed in range(10, 13)}) == 3
+
+
+def test_a_brokers_life_does_not_depend_on_pythonhashseed() -> None:
+    program = (
+        "from tests.sim.workload import live\n"
+        "from tests.sim.world import simulate\n"
+        "import sys\n"
+        "for seed in (3, 8):\n"
+        "    result = simulate(live, seed)\n"
+        "    sys.stdout.write(f'{result.trace_hash} {sorted(result.value.items())}')\n"
+    )
+    answers = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": os.getcwd()},
+            capture_output=True,
+            check=True,
+            text=True,
+        ).stdout
+        for hash_seed in ("0", "1", "77")
+    }
+    assert len(answers) == 1
+    (answer,) = answers
+    assert answer.startswith(simulate(live, 3).trace_hash)
