@@ -33,10 +33,13 @@ bench: $(VENV)/.dev
 # A million inputs for each door; `make fuzz SEED=7 INPUTS=100000` for another run.
 INPUTS ?= 1000000
 SEED ?= 1
+LIVES ?= 300
 fuzz: $(VENV)/.dev
 	$(BIN)/python -m tests.fuzz.records $(INPUTS) $(SEED)
 	$(BIN)/python -m tests.fuzz.frames $(INPUTS) $(SEED)
 	$(BIN)/python -m tests.fuzz.wal $(INPUTS) $(SEED)
+	$(BIN)/python -m tests.property.admission $(INPUTS) $(SEED)
+	$(BIN)/python -m tests.sim.run $(LIVES) $(SEED)
 
 # 300 kills with -9 over all profiles (30 of them run in `make test`).
 ROUNDS ?= 300

@@ -18,7 +18,7 @@ else:
                 [f"streambus/protocol/{name}.pyx"],
                 extra_compile_args=["-g0"],
             )
-            for name in ("_kernel_decode", "_kernel_encode")
+            for name in ("_kernel_decode", "_kernel_encode", "_kernel_produce")
         ],
         build_dir="build/cython",
     )

@@ -10,23 +10,31 @@ MIB = 1024 * KIB
 
 # Kafka port
 CONNECTIONS_MAX = 10_000
+DESCRIPTORS_MIN = 64  # below it a broker does not start
+DESCRIPTORS_UNBOUNDED = 2**31
+DESCRIPTORS_RESERVED = 256  # for files: connections never take the last (half, where there are few)
 REQUEST_BYTES_MAX = 100 * MIB  # Kafka's socket.request.max.bytes
 CONNECTION_IDLE_MS_MAX = 600_000  # Kafka's connections.max.idle.ms
 CONNECTION_IN_FLIGHT_BYTES_MAX = 16 * MIB  # produced, not yet answered, per connection
 CONNECTION_PIPELINE_MAX = 1_000  # produce requests decided, not yet answered, per connection
 RECEIVE_BUFFER_IDLE_BYTES = 8 * KIB
 RECEIVE_POOL_BYTES_MAX = 256 * MIB
+REQUEST_ARRIVAL_MS_MAX = 10_000  # of one that holds a pooled buffer, while others wait for one
 FETCH_RESPONSE_BYTES_MAX = 50 * MIB  # Kafka's fetch.max.bytes
+FETCH_COPIED_BYTES_MAX = 1 * MIB  # of one answer; what `sendfile` sends costs no memory
+FETCH_PARTITIONS_PER_TURN = 1_000  # of one request, then the loop gets a turn
 FETCH_WAIT_MS_MAX = 300_000
 FETCH_SESSIONS_MAX = 1_000
-FETCH_SESSION_PARTITIONS_MAX = 1_000_000  # of all sessions together
+FETCH_SESSION_PARTITIONS_MAX = 1_000_000  # of all sessions together, and of large requests
 METADATA_ANSWERS_KEPT = 256
 METADATA_ANSWERS_BYTES_MAX = 8 * MIB
 CONNECTION_PINS_MAX = 4_096  # ranges lent to one connection and not yet known to be read
 PARKED_FETCHES_MAX = 200_000
+PARKED_WAITS_MAX = 1_000_000  # partitions of all parked fetches together
 SEND_TURN_BYTES = 256 * KIB  # one turn of sendfile on the loop (ADR 4)
 SMALL_READ_BYTES = 64 * KIB  # below this a read is a copy, above it a file range
-OUTBOUND_BYTES_MAX = 64 * MIB  # small buffers queued to a peer that does not read
+OUTBOUND_BYTES_MAX = 256 * KIB  # copied bytes queued to a peer; above it no request of it is begun
+OUTBOUND_PARTS_MAX = 128  # buffers and file ranges queued to a peer, likewise
 
 # Records
 BATCH_BYTES_MAX = 1_048_588  # Kafka's message.max.bytes
@@ -52,6 +60,7 @@ PRODUCER_ID_BLOCK = 1_000
 
 # Manifest
 TOPICS_MAX = 100_000
+PARTITIONS_MAX = 200_000  # of all topics together: about 5 KB of memory each
 PARTITIONS_PER_TOPIC_MAX = 100_000
 TOPIC_NAME_BYTES_MAX = 249
 FACT_BYTES_MAX = 48 * KIB  # one entry of the log (ADR 7); larger proposals travel in parts

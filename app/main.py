@@ -14,17 +14,20 @@ import resource
 import signal
 import ssl
 import sys
+import traceback
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from app import config as settings
+from app import limits
 from app.config import BrokerConfig
 from app.core.hybrid_clock import HybridClock
 from app.core.manifest.decide import ControllerDefaults
 from app.directory import claim
-from app.errors import InvalidConfig, StorageFailed
+from app.errors import InvalidConfig, StorageFailed, StreamBusError
 from app.kafka.context import Broker, KafkaSettings
 from app.kafka.handlers import ROUTES
 from app.kafka.listener import Listener
@@ -44,6 +47,7 @@ from app.tiers.nvme.wal import Wal
 from app.world.ports import World
 from app.world.real import RealWorld
 
+BUG_STATUS = 70  # EX_SOFTWARE: the broker ended by a bug of its own
 SWITCH_INTERVAL_S = 0.0005  # how long a lane may keep the interpreter from the loop
 GC_THRESHOLDS = (50_000, 50, 100)  # no pause above 1.4 ms was seen with these (ADR 3)
 
@@ -68,59 +72,78 @@ async def started(
     quotas: Quotas | None = None,
 ) -> AsyncIterator[Started]:
     """Run one broker for as long as the block lasts. Raises one of the four kinds of error."""
-    broker_id = BrokerId(config.broker_id)
     tls = [_tls_context(door) for door in config.doors()]
     release = await world.lane("raft").run(
         partial(claim, world.files, config.data, config.broker_id)
     )
     try:
-        controller = Controller(
-            world,
-            SingleNode(world, f"{config.data}/manifest"),
-            f"{config.data}/manifest",
-            ControllerDefaults(config.topics.partitions, config.topics.replication_factor),
-        )
-        registry = Registry(world, broker_id, _wal_factory(config, world))
-        try:
-            async with asyncio.TaskGroup() as opening:
-                opening.create_task(controller.start(), name="open-manifest")
-                opening.create_task(registry.open(), name="open-wal")
-        except BaseExceptionGroup as group:
-            raise group.exceptions[0] from None
-        producer_ids = ProducerIds(world, controller, broker_id)
-        broker = Broker(
-            broker_id=broker_id,
-            world=world,
-            registry=registry,
-            controller=controller,
-            producer_ids=producer_ids,
-            authorizer=authorizer or AllowAll(),
-            quotas=quotas or Unlimited(),
-            settings=_kafka_settings(config),
-            sessions=FetchSessions(config.limits.fetch_sessions),
-            metadata=MetadataCache(),
-        )
-        retention = RetentionLoop(
-            world,
-            registry,
-            config.topics.retention_check_ms,
-            config.limits.producer_expiration_ms,
-        )
-        async with asyncio.TaskGroup() as tasks:
-            running = [
-                tasks.create_task(registry.run(), name="registry"),
-                tasks.create_task(retention.run(), name="retention"),
-                tasks.create_task(producer_ids.run(), name="producer-ids"),
-            ]
-            async with Listener(broker, Router(ROUTES)) as listener:
-                addresses = await _open_doors(config, world, controller, registry, listener, tls)
-                yield Started(addresses, registry, controller, listener)
-            for task in running:
-                task.cancel()
-        await registry.close()
-        await controller.close()
+        async with _parts(config, world, tls, authorizer, quotas) as broker:
+            yield broker
+    except BaseExceptionGroup as group:
+        raise _first_of(group) from None  # what a task group raises is wrapped in a group
     finally:
         release()
+
+
+@asynccontextmanager
+async def _parts(
+    config: BrokerConfig,
+    world: World,
+    tls: list[ssl.SSLContext | None],
+    authorizer: Authorizer | None,
+    quotas: Quotas | None,
+) -> AsyncIterator[Started]:
+    """The parts, joined and running."""
+    broker_id = BrokerId(config.broker_id)
+    controller = Controller(
+        world,
+        SingleNode(world, f"{config.data}/manifest"),
+        f"{config.data}/manifest",
+        ControllerDefaults(config.topics.partitions, config.topics.replication_factor),
+    )
+    registry = Registry(world, broker_id, _wal_factory(config, world))
+    async with asyncio.TaskGroup() as opening:
+        opening.create_task(controller.start(), name="open-manifest")
+        opening.create_task(registry.open(), name="open-wal")
+    producer_ids = ProducerIds(world, controller, broker_id)
+    broker = Broker(
+        broker_id=broker_id,
+        world=world,
+        registry=registry,
+        controller=controller,
+        producer_ids=producer_ids,
+        authorizer=authorizer or AllowAll(),
+        quotas=quotas or Unlimited(),
+        settings=_kafka_settings(config),
+        sessions=FetchSessions(config.limits.fetch_sessions),
+        metadata=MetadataCache(),
+    )
+    retention = RetentionLoop(
+        world,
+        registry,
+        config.topics.retention_check_ms,
+        config.limits.producer_expiration_ms,
+    )
+    async with asyncio.TaskGroup() as tasks:
+        running = [
+            tasks.create_task(registry.run(), name="registry"),
+            tasks.create_task(retention.run(), name="retention"),
+            tasks.create_task(producer_ids.run(), name="producer-ids"),
+        ]
+        async with Listener(broker, Router(ROUTES)) as listener:
+            addresses = await _open_doors(config, world, controller, registry, listener, tls)
+            yield Started(addresses, registry, controller, listener)
+        for task in running:
+            task.cancel()
+    await registry.close()
+    await controller.close()
+
+
+def _first_of(error: BaseException) -> BaseException:
+    """What was raised, out of the groups that it came in."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 async def _open_doors(
@@ -180,16 +203,17 @@ def _wal_factory(config: BrokerConfig, world: World) -> OpensWal:
 
 
 def _kafka_settings(config: BrokerConfig) -> KafkaSettings:
-    limits = config.limits
+    bounds = config.limits
     return KafkaSettings(
         auto_create_topics=config.topics.auto_create,
-        connections_max=limits.connections,
-        request_bytes_max=limits.request_bytes,
-        connection_idle_ms=limits.connection_idle_ms,
-        in_flight_bytes_max=limits.connection_in_flight_bytes,
-        receive_pool_bytes=limits.receive_pool_bytes,
-        fetch_response_bytes_max=limits.fetch_response_bytes,
-        fetch_sessions_max=limits.fetch_sessions,
+        connections_max=bounds.connections,
+        request_bytes_max=bounds.request_bytes,
+        connection_idle_ms=bounds.connection_idle_ms,
+        in_flight_bytes_max=bounds.connection_in_flight_bytes,
+        receive_pool_bytes=bounds.receive_pool_bytes,
+        fetch_response_bytes_max=bounds.fetch_response_bytes,
+        fetch_sessions_max=bounds.fetch_sessions,
+        descriptors_max=_descriptors_max(),
     )
 
 
@@ -216,8 +240,15 @@ def run(config: BrokerConfig, on_ready: Callable[[Started], None]) -> None:
     events.configure(config.log.rendering, config.log.level)
     _raise_descriptor_limit()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_serve(config, on_ready))
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(_serve(config, on_ready))
+    except (StreamBusError, KeyboardInterrupt):
+        raise
+    except Exception as error:  # a bug of ours: the log is what its reader has of it
+        trace = "".join(traceback.format_exception(error))
+        events.emit("broker.failed", events.ERROR, error=repr(error), trace=trace)
+        raise SystemExit(BUG_STATUS) from None
 
 
 async def _serve(config: BrokerConfig, on_ready: Callable[[Started], None]) -> None:
@@ -225,6 +256,7 @@ async def _serve(config: BrokerConfig, on_ready: Callable[[Started], None]) -> N
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    bugs = _watch_loop(loop, stop)
     world = RealWorld()
     try:
         async with started(config, world) as broker:
@@ -236,6 +268,8 @@ async def _serve(config: BrokerConfig, on_ready: Callable[[Started], None]) -> N
             events.emit("broker.ready", broker_id=config.broker_id, data=config.data, doors=doors)
             on_ready(broker)
             await stop.wait()
+            if bugs:
+                raise bugs[0]
             events.emit("broker.stopping", broker_id=config.broker_id)
     finally:
         await world.close()
@@ -243,9 +277,44 @@ async def _serve(config: BrokerConfig, on_ready: Callable[[Started], None]) -> N
 
 
 def _raise_descriptor_limit() -> None:
-    """Two descriptors a connection, a few per segment: take what the system lets this user have."""
+    """Two descriptors a connection, one a segment: take what the system lets this user have."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if 0 <= hard < limits.DESCRIPTORS_MIN:
+        raise InvalidConfig(
+            f"this process may open {hard} files and a broker needs {limits.DESCRIPTORS_MIN} at "
+            "least, and two more for each connection: raise `ulimit -n`"
+        )
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _descriptors_max() -> int:
+    """What connections may use of the descriptors: the rest is for files, or a flood of
+    connections would end the log."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < 0:
+        return limits.DESCRIPTORS_UNBOUNDED
+    return soft - min(limits.DESCRIPTORS_RESERVED, soft // 2)
+
+
+def _watch_loop(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> list[BaseException]:
+    """Make what goes wrong in a callback visible, as one event. Our own bugs (AssertionError) stop
+    the broker: they are in the list then."""
+    bugs: list[BaseException] = []
+
+    def failed(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        traced: dict[str, str] = {}
+        if error is not None and not isinstance(error, OSError | StreamBusError):
+            traced["trace"] = "".join(traceback.format_exception(error))
+        events.emit(
+            "loop.error", events.ERROR, what=context["message"], error=repr(error), **traced
+        )
+        if isinstance(error, AssertionError):
+            bugs.append(error)
+            stop.set()
+
+    loop.set_exception_handler(failed)
+    return bugs
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -29,7 +29,7 @@ NO_TIMESTAMP = -1
 RECORD_BYTES_MIN = 7  # length, attributes, two deltas, key and value length, header count
 _LENGTH_MIN = HEADER_BYTES - LENGTH_PREFIX
 _NOT_FROM_CLIENTS = Attributes.CONTROL | Attributes.DELETE_HORIZON
-_RECORDS_MAX = limits.DECOMPRESSED_BYTES_MAX // RECORD_BYTES_MIN
+RECORDS_MAX = limits.DECOMPRESSED_BYTES_MAX // RECORD_BYTES_MIN
 _CODEC = Attributes.CODEC
 _LOG_APPEND_TIME = Attributes.LOG_APPEND_TIME
 _TRANSACTIONAL = Attributes.TRANSACTIONAL
@@ -71,7 +71,7 @@ def check_header(header: BatchHeader, policy: TopicPolicy, now_ms: int) -> int:
     if producer_id >= 0 and (base_sequence < 0 or producer_epoch < 0):
         return INVALID_RECORD
     # More records than the bytes can hold would use up offsets, or run round the sequence numbers.
-    if count > (_RECORDS_MAX if codec else (length - _LENGTH_MIN) // RECORD_BYTES_MIN):
+    if count > (RECORDS_MAX if codec else (length - _LENGTH_MIN) // RECORD_BYTES_MIN):
         return INVALID_RECORD
     if attributes & _LOG_APPEND_TIME:
         return INVALID_TIMESTAMP

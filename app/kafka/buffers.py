@@ -1,12 +1,14 @@
 """Receive buffers: small ones that connections own, larger ones lent from one bounded pool.
 
 Owns    how much memory all receive buffers above the idle size may take together, and who waits.
-Never   reads or keeps what is in a buffer: it may hand one out again with old bytes in it.
+Never   reads or keeps what is in a buffer: it may hand one out again with old bytes in it; and
+        never touches one before bytes arrive in it, so that a length alone costs no memory.
 
 Progress is certain: a buffer for a whole frame is all its borrower ever waits for, so borrowers of
 whole frames always finish; what waiters hold meanwhile is bounded by half of the pool.
 """
 
+import mmap
 from collections import OrderedDict
 from collections.abc import Callable
 
@@ -16,7 +18,8 @@ from app.limits import KIB, MIB
 SPARE_BYTES_MAX = 64 * KIB  # lent for speed, not need: several small requests in one read
 _CLASSES_UP_TO = 1 * MIB  # powers of two to here, whole MiB above
 
-Ready = Callable[[bytearray], None]
+Buffer = bytearray | mmap.mmap
+Ready = Callable[[Buffer], None]
 
 
 def class_bytes(size: int) -> int:
@@ -34,7 +37,7 @@ class ReceivePool:
         self.lent_bytes = 0
         self.kept_bytes = 0
         self.waiting_bytes = 0  # held by those who wait
-        self._kept: dict[int, list[bytearray]] = {}
+        self._kept: dict[int, list[Buffer]] = {}
         self._waiters: OrderedDict[Ready, tuple[int, int]] = OrderedDict()
         self._is_waking = False
 
@@ -43,17 +46,17 @@ class ReceivePool:
         """Somebody waits: give back what you do not need now."""
         return bool(self._waiters)
 
-    def borrow(self, size: int) -> bytearray | None:
+    def borrow(self, size: int) -> Buffer | None:
         """A buffer of at least `size` bytes, or None: then `wait`. Newcomers do not overtake."""
         return None if self._waiters else self._lend(class_bytes(size))
 
-    def borrow_spare(self) -> bytearray | None:
+    def borrow_spare(self) -> Buffer | None:
         """A buffer for speed alone: only from the half that nobody needs for a whole frame."""
         if self._waiters or self.lent_bytes + SPARE_BYTES_MAX > self.bytes_max // 2:
             return None
         return self._lend(SPARE_BYTES_MAX)
 
-    def give_back(self, buffer: bytearray) -> None:
+    def give_back(self, buffer: Buffer) -> None:
         size = len(buffer)
         self.lent_bytes -= size
         assert self.lent_bytes >= 0, "a buffer came back twice"
@@ -85,7 +88,7 @@ class ReceivePool:
         self._kept.clear()
         self.kept_bytes = 0
 
-    def _lend(self, size: int) -> bytearray | None:
+    def _lend(self, size: int) -> Buffer | None:
         kept = self._kept.get(size)
         if kept:
             self.kept_bytes -= size
@@ -96,7 +99,8 @@ class ReceivePool:
                 return None
             self.trim()
         self.lent_bytes += size
-        return bytearray(size)
+        # Clearing 100 MiB would stop the loop for 30 ms; fresh pages are cleared as bytes arrive.
+        return bytearray(size) if size <= SPARE_BYTES_MAX else mmap.mmap(-1, size)
 
     def _wake(self) -> None:
         if self._is_waking:  # a borrower gave its old buffer back: the loop below goes on

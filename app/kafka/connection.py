@@ -12,9 +12,11 @@ until what it reveals is durable. Any other request starts when everything befor
 and nothing after it is parsed before it is answered. `holds` says what parsing waits for.
 """
 
+import errno
 from collections import deque
 from collections.abc import Coroutine, Sequence
 from enum import Enum
+from functools import partial
 from struct import Struct
 from typing import TYPE_CHECKING, Protocol
 
@@ -42,8 +44,10 @@ Part = bytes | memoryview | FileRange
 _LENGTH = Struct(">i").unpack_from
 _HEADER = Struct(">hhih").unpack_from  # api key, version, correlation id, length of client id
 _PRODUCE = produce.KEY
-_PRODUCE_VERSIONS = produce.VERSIONS
+_PRODUCE_OLDEST, _PRODUCE_NEWEST = produce.VERSIONS
 _API_VERSIONS = 18
+REQUESTS_PER_TURN = 16
+"""Answered at once (fetches of what is in the page cache) before other connections have a turn."""
 _REQUEST_BYTES_MIN = 10  # api key, version, correlation id, client id: header v1
 
 # What parsing waits for (bits of `Connection.holds`).
@@ -56,6 +60,14 @@ OUTBOUND = 32  # the peer does not read its answers
 REWRITE = 64  # a produce request is being opened on a lane, before it is decided
 STOP = 128  # the broker stops
 CLOSED = 256
+BREATH = 512  # REQUESTS_PER_TURN were answered in one turn of the loop: others first
+
+
+_NETWORK_FAILED = (
+    errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.EHOSTDOWN, errno.ENOTCONN,
+    errno.ENOBUFS, errno.EPROTO,
+)  # fmt: skip
+"""What a socket may say that is no subclass of OSError of its own."""
 
 
 class State(Enum):
@@ -160,6 +172,10 @@ class Connection:
         self.release(OUTBOUND)
 
     def disconnected(self, error: BaseException | None) -> None:
+        if type(error) is OSError and error.errno not in _NETWORK_FAILED:
+            # Not the network: a file that was being sent. Its reader sees no more than a reset.
+            peer = None if self.channel is None else self.channel.peer
+            events.emit("connection.failed", events.ERROR, peer=peer, error=error)
         self._move(State.CLOSED)
         self.holds |= CLOSED
         self.buffer.discard()
@@ -279,6 +295,9 @@ class Connection:
     def swept(self, idle_sweeps_max: int) -> None:
         """Called by the coarse timer: an empty borrowed buffer goes home after a quiet while, and
         a connection on which nothing happens for too long is closed."""
+        if not self.holds and self.buffer.is_overdue(self.listener.arrival_sweeps_max):
+            self.refuse("a request did not arrive in time, while others waited for its memory")
+            return
         if self._is_active:
             self._is_active = False
             self._idle_sweeps = 0
@@ -334,9 +353,15 @@ class Connection:
         self._is_parsing = True
         try:
             self._parse()
+            turns = 0
             while self._outbox or (self.in_flight and not self.in_flight[0].outstanding):
                 self.flush()
                 if self.holds:
+                    break
+                turns += 1
+                if turns == REQUESTS_PER_TURN:
+                    self.holds |= BREATH
+                    self.listener.after_others(partial(self.release, BREATH))
                     break
                 self._parse()
         except Malformed as error:
@@ -349,11 +374,12 @@ class Connection:
     def _parse(self) -> None:
         buffer = self.buffer
         view, start, end = buffer.view, buffer.start, buffer.end
+        request_bytes_max = self.listener.request_bytes_max
         while end - start >= 4 and not self.holds:
             (length,) = _LENGTH(view, start)
             position = start + 4
             stop = position + length
-            if not _REQUEST_BYTES_MIN <= length <= self.listener.request_bytes_max:
+            if not _REQUEST_BYTES_MIN <= length <= request_bytes_max:
                 raise Malformed(f"a request of {length} bytes")
             if stop > end:
                 break
@@ -363,7 +389,7 @@ class Connection:
                 body = position + 10 + (client_length if client_length > 0 else 0)
                 if view[position + 10 : body] != self._client_id_bytes:
                     self._name_client(view, position, stop)
-                if not _PRODUCE_VERSIONS[0] <= version <= _PRODUCE_VERSIONS[1]:
+                if not _PRODUCE_OLDEST <= version <= _PRODUCE_NEWEST:
                     raise Malformed(f"Produce version {version} is not served")
                 if version >= 9:
                     if body < stop and view[body] == 0:
@@ -379,6 +405,8 @@ class Connection:
                 self._begin(key, version, correlation_id, view, position, stop)
                 return  # write the answer, if it is there already, before the next one is made
             start = stop
+        if self.in_flight and self.listener.is_log_full:  # asked once for all that a read brought
+            self.listener.await_log(self)
 
     def _begin(
         self, key: int, version: int, correlation_id: int, view: memoryview, start: int, stop: int
@@ -429,16 +457,16 @@ class Connection:
 
     def accepted(self, pending: "produce.Pending", throttle_ms: int) -> None:
         """A produce request was decided: it is answered after those before it."""
-        self.in_flight.append(pending)
-        self.in_flight_bytes += pending.size
-        if self.in_flight_bytes >= self.listener.in_flight_bytes_max or (
-            len(self.in_flight) >= limits.CONNECTION_PIPELINE_MAX
+        in_flight = self.in_flight
+        in_flight.append(pending)
+        in_flight_bytes = self.in_flight_bytes = self.in_flight_bytes + pending.size
+        if (
+            in_flight_bytes >= self.listener.in_flight_bytes_max
+            or len(in_flight) >= limits.CONNECTION_PIPELINE_MAX
         ):
             self.holds |= PIPELINE
         if throttle_ms > 0:
             self.mute(throttle_ms)
-        if self.listener.is_log_full:
-            self.listener.await_log(self)
 
     # Writing
 

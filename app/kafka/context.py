@@ -44,6 +44,8 @@ class KafkaSettings:
     receive_pool_bytes: int = limits.RECEIVE_POOL_BYTES_MAX
     fetch_response_bytes_max: int = limits.FETCH_RESPONSE_BYTES_MAX
     fetch_sessions_max: int = limits.FETCH_SESSIONS_MAX
+    descriptors_max: int = limits.DESCRIPTORS_UNBOUNDED
+    """Connections take no file descriptor from here on: files need them."""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -8,7 +8,7 @@ Trusts  one event loop: everything here runs on it.
 
 import asyncio
 import ssl
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from types import TracebackType
 
 from app import limits
@@ -70,6 +70,7 @@ class Listener:
         self._awaiting_log: dict[Connection, None] = {}
         self._sweep: asyncio.TimerHandle | None = None
         self._idle_sweeps_max = max(1, settings.connection_idle_ms // SWEEP_MS)
+        self.arrival_sweeps_max = limits.REQUEST_ARRIVAL_MS_MAX // SWEEP_MS
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_closing = False
         self._emptied: asyncio.Event | None = None
@@ -136,13 +137,19 @@ class Listener:
         """Whether one more connection may be; the event says why not."""
         if self._is_closing:
             return False
-        if len(self.connections) >= self.broker.settings.connections_max:
+        assert connection.channel is not None
+        settings = self.broker.settings
+        if (
+            len(self.connections) >= settings.connections_max
+            or connection.channel.descriptor >= settings.descriptors_max
+        ):
             self.refused += 1
             if self.refused & (self.refused - 1) == 0:  # 1, 2, 4, 8…: a flood is not a log flood
                 events.emit(
                     "listener.full",
                     events.WARNING,
                     connections=len(self.connections),
+                    descriptors=connection.channel.descriptor + 1,
                     refused=self.refused,
                 )
             return False
@@ -161,6 +168,11 @@ class Listener:
         task = self._tasks.create_task(work, name=name)
         self._running[task] = None
         task.add_done_callback(self._running.pop)
+
+    def after_others(self, step: Callable[[], None]) -> None:
+        """Go on with `step` when the loop has been round."""
+        assert self._loop is not None
+        self._loop.call_soon(step)
 
     # Rounds of answers
 

@@ -12,11 +12,12 @@ buffer for all of it; many small ones in one read borrow a spare one, if there i
 from struct import Struct
 
 from app import limits
-from app.kafka.buffers import ReceivePool
+from app.kafka.buffers import Buffer, ReceivePool
 from app.world.ports import Channel
 
 _LENGTH = Struct(">i").unpack_from
 _FIRST_READ = 64 * limits.KIB  # before a frame's length is known, so that no long tail moves
+_HELD_MAX = 256 * limits.KIB  # read ahead of a request that runs
 _READ_MIN = 512  # room worth reading into; with less, what is left moves to the front
 
 
@@ -30,6 +31,8 @@ class ReceiveBuffer:
         "_is_over",
         "_is_paused",
         "_pool",
+        "_seen",
+        "_sweeps",
         "_wants_spare",
         "channel",
         "end",
@@ -41,11 +44,13 @@ class ReceiveBuffer:
     def __init__(self, pool: ReceivePool) -> None:
         self._pool = pool
         self._idle = bytearray(limits.RECEIVE_BUFFER_IDLE_BYTES)
-        self._borrowed: bytearray | None = None
+        self._borrowed: Buffer | None = None
         self._wants_spare = False
         self._is_paused = False
         self._is_frozen = False
         self._is_over = False
+        self._seen = -1  # `start` at the last sweep
+        self._sweeps = 0  # since it moved
         self.channel: Channel | None = None
         self.view = memoryview(self._idle)
         self.start = self.end = 0
@@ -73,7 +78,7 @@ class ReceiveBuffer:
             # Read on while there is room, then stop.
             if end == capacity and start:
                 self._to_front()
-            self.limit = len(self.view)
+            self.limit = max(self.end, min(capacity, self.start + _HELD_MAX))
             if self.end == self.limit:
                 self._pause()
             else:
@@ -95,9 +100,23 @@ class ReceiveBuffer:
             self._become(None)
 
     def give_back(self) -> None:
-        """A borrowed buffer goes home if it is empty."""
-        if self._borrowed is not None and self.start == self.end and not self._is_frozen:
+        """A borrowed buffer goes home if what is in it has room in the idle one."""
+        left = self.end - self.start
+        if (
+            self._borrowed is not None
+            and left <= limits.RECEIVE_BUFFER_IDLE_BYTES - _READ_MIN
+            and not self._is_frozen
+        ):
             self._become(None)
+
+    def is_overdue(self, sweeps_max: int) -> bool:
+        """Asked once a sweep, while nothing holds the connection back: whether a request has kept
+        a borrowed buffer for so long, not arriving, while others waited for one."""
+        if self._borrowed is None or not self._pool.is_wanted or self.start != self._seen:
+            self._seen, self._sweeps = self.start, 0
+            return False
+        self._sweeps += 1
+        return self._sweeps >= sweeps_max
 
     def discard(self) -> None:
         """The connection is gone, and what arrived with it."""
@@ -121,8 +140,9 @@ class ReceiveBuffer:
             self._take_spare()
         elif self.start + max(need, _READ_MIN) > len(self.view):
             self._to_front()
-        # A large frame is read exactly to its end: nothing of the next one has to move.
-        self.limit = self.start + need if need > _FIRST_READ else len(self.view)
+        # A large frame is read exactly to its end: nothing of the next one has to move. And no read
+        # brings more small ones than the loop may answer at once.
+        self.limit = min(len(self.view), self.start + max(need, _FIRST_READ))
         self._resume()
 
     def _need(self, size: int) -> bool:
@@ -134,7 +154,7 @@ class ReceiveBuffer:
         self._pause()
         return self._pool.wait(size, len(self._borrowed or b""), self._lent)
 
-    def _lent(self, buffer: bytearray) -> None:
+    def _lent(self, buffer: Buffer) -> None:
         self._become(buffer)
         self.settle(is_held=False)
 
@@ -145,7 +165,7 @@ class ReceiveBuffer:
             if spare is not None:
                 self._become(spare)
 
-    def _become(self, buffer: bytearray | None) -> None:
+    def _become(self, buffer: Buffer | None) -> None:
         """Go on in `buffer` (None: the idle one); what is not parsed yet moves with it."""
         old, self._borrowed = self._borrowed, buffer
         target = memoryview(self._idle if buffer is None else buffer)
@@ -154,6 +174,7 @@ class ReceiveBuffer:
             target[:left] = self.view[self.start : self.end]
         self.view = target
         self.start, self.end = 0, left
+        self._seen = -1
         self.limit = len(target)
         self._wants_spare = False
         if old is not None:
@@ -163,6 +184,7 @@ class ReceiveBuffer:
         left = self.end - self.start
         self.view[:left] = self.view[self.start : self.end]
         self.start, self.end = 0, left
+        self._seen = -1
 
     def _pause(self) -> None:
         if not self._is_paused and self.channel is not None:

@@ -118,6 +118,9 @@ class FetchScope:
         self.wants_session = wants_session
         self._partitions = partitions
 
+    def __len__(self) -> int:
+        return len(self._partitions if self.session is None else self.session.partitions)
+
     def __iter__(self) -> Iterator[Fetched]:
         if self.session is not None:
             return iter(list(self.session.partitions.values()))
@@ -146,10 +149,27 @@ class FetchSessions:
         # Kept in order of last use, the oldest first.
         self._sessions: dict[int, Session] = {}
         self.partitions = 0
+        self.in_flight = 0
+        """Partitions of large requests that are decoded and not answered yet."""
         self.evictions = 0
 
     def __len__(self) -> int:
         return len(self._sessions)
+
+    def take(self, partitions: int) -> bool:
+        """Whether there is memory for one more request of so many partitions: then `give_back`
+        when it is answered or abandoned. Small ones are not counted."""
+        if partitions <= limits.FETCH_PARTITIONS_PER_TURN:
+            return True
+        if self.in_flight + partitions > self._partitions_max:
+            return False
+        self.in_flight += partitions
+        return True
+
+    def give_back(self, partitions: int) -> None:
+        if partitions > limits.FETCH_PARTITIONS_PER_TURN:
+            self.in_flight -= partitions
+            assert self.in_flight >= 0, "a request ended twice"
 
     def open(
         self,

@@ -40,15 +40,15 @@ Pin = tuple[Segment, int]
 class ReadResult:
     """What one partition of a Fetch answers. With an `error` there are no parts.
 
-    `parts` are to be sent in order (`length` bytes in all); `is_cut` if there is more, which the
-    limit left no room for. `pins` are already held, one for each
+    `parts` are to be sent in order (`length` bytes in all, of which `copied` are in memory);
+    `is_cut` if there is more, which a limit left no room for. `pins` are already held, one for each
     file range lent: keep them by partition until this connection fetches
     the partition at or beyond the offset of each, or `release` a result that is not sent.
     """
 
     __slots__ = (
-        "error", "high_watermark", "is_cut", "last_stable_offset", "length", "log_start", "parts",
-        "pins",
+        "copied", "error", "high_watermark", "is_cut", "last_stable_offset", "length", "log_start",
+        "parts", "pins",
     )  # fmt: skip
 
     def __init__(self, replica: Replica, error: int = 0) -> None:
@@ -59,6 +59,7 @@ class ReadResult:
         self.log_start = replica.log_start
         self.parts: list[Part] = []
         self.length = 0
+        self.copied = 0
         self.is_cut = False
         self.pins: list[Pin] = []
 
@@ -88,13 +89,15 @@ def try_read(
     isolation: int,
     *,
     at_least_one: bool,
+    copies_max: int = limits.FETCH_COPIED_BYTES_MAX,
     current_leader_epoch: int = -1,
 ) -> ReadResult | None:
     """Read from `offset` up to `bytes_max`, whole batches, the first one that contains `offset`.
 
     None: the loop would block on the disk; `await read(...)` gives the same from the `reader`
     lane. With `at_least_one` the first batch comes however large it is (KIP-74: only for the first
-    partition of a fetch that has anything). Empty at the high watermark: park it (waiting.py).
+    partition of a fetch that has anything), and one copy although `copies_max` bytes are used up.
+    Empty at the high watermark: park it (waiting.py).
     """
     error = _refusal(replica, offset, current_leader_epoch)
     result = ReadResult(replica, error)
@@ -104,9 +107,11 @@ def try_read(
         slices = replica.shared.wal.try_slices(
             replica.key, offset, result.high_watermark, bytes_max, at_least_one
         )
-        return result if slices is not None and _fill(result, slices) else None
-    except OSError:
+        if slices is None or not _fill(result, _plan(slices, copies_max, at_least_one)):
+            return None
+    except UNREADABLE:
         return None  # `read` finds it too, and says so
+    return result
 
 
 async def read(
@@ -116,6 +121,7 @@ async def read(
     isolation: int,
     *,
     at_least_one: bool,
+    copies_max: int = limits.FETCH_COPIED_BYTES_MAX,
     current_leader_epoch: int = -1,
 ) -> ReadResult:
     """`try_read` that waits for the disk instead of giving up."""
@@ -131,8 +137,9 @@ async def read(
         # was found does not begin where it was asked for.
         if error := _refusal(replica, offset, current_leader_epoch):
             return ReadResult(replica, error)
-        if not _fill(result, slices):
-            await _fill_cold(result, slices, replica.shared)
+        planned = _plan(slices, copies_max, at_least_one)
+        if not _fill(result, planned):
+            await _fill_cold(result, planned, replica.shared)
     except UNREADABLE as failure:
         return ReadResult(replica, unreadable(replica, offset, failure))
     return result
@@ -196,15 +203,20 @@ class _Group:
         )
 
 
-def _plan(slices: Sequence[Slice]) -> list[_Group | Slice]:
-    """Large slices stay alone (file ranges); small neighbours join into groups."""
+def _plan(slices: Sequence[Slice], copies_max: int, at_least_one: bool) -> "list[_Group | Slice]":
+    """Large slices stay alone (file ranges); small neighbours join into groups, which are copies:
+    as many as `copies_max` has room for."""
     planned: list[_Group | Slice] = []
     group: _Group | None = None
     for piece in slices:
         if piece.length >= limits.SMALL_READ_BYTES:
             planned.append(piece)
             group = None
-        elif group is not None and group.takes(piece):
+            continue
+        copies_max -= piece.length
+        if copies_max < 0 and (planned or not at_least_one):
+            break
+        if group is not None and group.takes(piece):
             group.add(piece)
         else:
             group = _Group(piece)
@@ -212,11 +224,10 @@ def _plan(slices: Sequence[Slice]) -> list[_Group | Slice]:
     return planned
 
 
-def _fill(result: ReadResult, slices: Sequence[Slice]) -> bool:
+def _fill(result: ReadResult, plan: "Sequence[_Group | Slice]") -> bool:
     """Parts from the page cache; False (and an untouched result) if some small piece is cold."""
     parts: list[Part] = []
-    lent: list[Slice] = []
-    for planned in _plan(slices):
+    for planned in plan:
         if isinstance(planned, _Group):
             read = planned.segment.file.read_cached(planned.start, planned.end - planned.start)
             if read is None:
@@ -224,39 +235,40 @@ def _fill(result: ReadResult, slices: Sequence[Slice]) -> bool:
             parts.append(planned.cut(read))
         else:
             parts.append(FileRange(planned.segment.file, planned.position, planned.length))
-            lent.append(planned)
-    _finish(result, slices, parts, lent)
+    _finish(result, plan, parts)
     return True
 
 
-async def _fill_cold(result: ReadResult, slices: Sequence[Slice], shared: Shared) -> None:
+async def _fill_cold(result: ReadResult, plan: "Sequence[_Group | Slice]", shared: Shared) -> None:
     """The same through the `reader` lane. Every segment is pinned while the lane reads it."""
-    for piece in slices:
-        piece.segment.pin()
+    for planned in plan:
+        planned.segment.pin()
     try:
         parts: list[Part] = []
-        lent: list[Slice] = []
         lane = shared.world.lane("reader")
-        for planned in _plan(slices):
+        for planned in plan:
             if isinstance(planned, _Group):
                 length = planned.end - planned.start
                 read = await lane.run(partial(planned.segment.file.read, planned.start, length))
                 parts.append(planned.cut(read))
             else:
                 parts.append(FileRange(planned.segment.file, planned.position, planned.length))
-                lent.append(planned)
-        _finish(result, slices, parts, lent)
+        _finish(result, plan, parts)
     finally:
-        for piece in slices:
-            piece.segment.unpin()
+        for planned in plan:
+            planned.segment.unpin()
 
 
-def _finish(
-    result: ReadResult, slices: Sequence[Slice], parts: list[Part], lent: Sequence[Slice]
-) -> None:
+def _finish(result: ReadResult, plan: "Sequence[_Group | Slice]", parts: list[Part]) -> None:
+    lent = [planned for planned in plan if not isinstance(planned, _Group)]
     for piece in lent:
         piece.segment.pin()
     result.pins = [(piece.segment, piece.end_offset) for piece in lent]
     result.parts = parts
-    result.length = sum(piece.length for piece in slices)
-    result.is_cut = not slices or slices[-1].end_offset < result.high_watermark
+    result.copied = sum([len(part) for part in parts if not isinstance(part, FileRange)])
+    result.length = result.copied + sum([piece.length for piece in lent])
+    last = plan[-1] if plan else None
+    end_offset = -1
+    if last is not None:
+        end_offset = last.slices[-1].end_offset if isinstance(last, _Group) else last.end_offset
+    result.is_cut = end_offset < result.high_watermark

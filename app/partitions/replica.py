@@ -7,7 +7,7 @@ Trusts  the WAL to say what is synced, `core/partition_log.py` for sequences, th
         roles.
 """
 
-from app.core.admission import check_header
+from app.core.admission import RECORDS_MAX, check_header
 from app.core.partition_log import PartitionLog
 from app.core.replication import Replication
 from app.core.topic_policy import LOG_APPEND_TIME, PRODUCER_CODEC, TopicPolicy
@@ -29,6 +29,7 @@ from app.partitions.waiting import Parked
 from app.tiers.nvme.block import FrameKind
 from streambus.errors import Malformed
 from streambus.protocol import batch, compression
+from streambus.protocol.produce_codec import read_sent
 
 ALL, LEADER, NONE = -1, 1, 0  # acks
 CODEC_MASK = 0x07
@@ -53,6 +54,9 @@ _ANSWERS = {
     DROPPED: (UnknownTopicOrPartition.code, UnknownTopicOrPartition.code),
 }
 
+# Further from now than any timestamp can be: no bound.
+_FOREVER_MS = 1 << 62
+
 # Refusals that show what the log has admitted: told only when that is durable.
 _REVEALING = (-OutOfOrderSequence.code, -InvalidProducerEpoch.code)
 
@@ -67,9 +71,13 @@ class Replica:
     """
 
     __slots__ = (
+        "_after_ms",
+        "_before_ms",
+        "_bytes_max",
         "_mark_bytes",
         "_mark_end",
         "_stamps",
+        "_stream",
         "bytes_visible",
         "bytes_written",
         "committing",
@@ -103,6 +111,7 @@ class Replica:
         assert log.start <= high_watermark <= log.end, f"{key}: {high_watermark} outside of {log!r}"
         self.shared = shared
         self.key = key
+        self._stream = shared.wal.stream(key)
         self.leader_epoch = log.leader_epoch  # of the manifest: requests are fenced by it
         self.log = log
         self.log_start = log.start
@@ -126,6 +135,10 @@ class Replica:
     def configure(self, policy: TopicPolicy) -> None:
         self.policy = policy
         self._stamps = policy.timestamp_type == LOG_APPEND_TIME
+        before_ms, after_ms = policy.timestamp_before_max_ms, policy.timestamp_after_max_ms
+        self._before_ms = _FOREVER_MS if self._stamps else min(before_ms, _FOREVER_MS)
+        self._after_ms = _FOREVER_MS if self._stamps else min(after_ms, _FOREVER_MS)
+        self._bytes_max = policy.max_message_bytes
         self.prepares = policy.compression != PRODUCER_CODEC or policy.cleanup_compact
 
     def lead(self, leader_epoch: int, replication: Replication) -> None:
@@ -192,13 +205,14 @@ class Replica:
         version: int,
         pending: PendingProduce,
         slot: int,
+        now_ms: int,
     ) -> None:
         """Append the one batch at `view[start:end]`: a Produce's records for this partition.
 
         `start` < 0 means null records. `acks` is -1 (all), 1 or 0; anything else the caller
-        refused. `version` is the version of Produce. The bytes are copied before this returns, so
-        the receive buffer may be reused. `pending.resolve(slot, ...)` is called exactly once, now
-        or later:
+        refused. `version` is the version of Produce, `now_ms` the wall time. The bytes are copied
+        before this returns, so the receive buffer may be reused. `pending.resolve(slot, ...)` is
+        called exactly once, now or later:
 
         - refused: now; but a refusal that shows producer state (45, 47) once that state is synced;
         - acks=0: now; acks=1: when the batch is synced; acks=-1: when it is committed;
@@ -211,11 +225,10 @@ class Replica:
         if self.refuses:
             pending.resolve(slot, self.refuses, -1)
             return
-        shared = self.shared
-        now_ms = shared.clock.now_ms()
-        header = self._checked(view, start, end, version, now_ms)
-        if isinstance(header, int):
-            pending.resolve(slot, header, -1)
+        oldest, newest = now_ms - self._before_ms, now_ms + self._after_ms
+        header = read_sent(view, start, end, self._bytes_max, RECORDS_MAX, oldest, newest)
+        if header is None or (version < ZSTD_FROM and header[5] & CODEC_MASK == compression.ZSTD):
+            pending.resolve(slot, self._fault(view, start, end, now_ms), -1)
             return
         if acks == ALL and self.isr_short:
             pending.resolve(slot, NotEnoughReplicas.code, -1)
@@ -223,41 +236,39 @@ class Replica:
         log = self.log
         written = log.end
         base_offset = log.admit(header, now_ms)
-        stamp = now_ms if self._stamps else -1
-        if base_offset == written:
-            try:
-                shared.wal.append(
-                    self.key,
-                    view[start:end],
-                    base_offset,
-                    log.end,
-                    log.leader_epoch,
-                    header[8],
-                    log_append_time_ms=stamp,
-                )
-            except StorageFailed as error:
-                # Admitted, but in no block: the machine is ahead of the log, so it is refolded.
-                pending.resolve(slot, StorageFailed.code, -1)
-                shared.failed(error)
-                return
-            self.bytes_written += end - start
-            required = log.end
-        elif base_offset >= 0:
-            required = base_offset + header[6] + 1
-            stamp = log.producers.appended_ms(header[9], base_offset) if self._stamps else -1
-        else:
-            self._refuse(-base_offset, base_offset in _REVEALING, pending, slot)
+        if base_offset != written:
+            self._append_nothing(header, base_offset, acks, pending, slot)
             return
+        required = log.end
+        try:
+            if self._stamps:
+                stamp = now_ms
+                self._stream.append_stamped(
+                    view[start:end], base_offset, required, log.leader_epoch, stamp
+                )
+            else:
+                stamp = -1
+                self._stream.append(
+                    view[start:end], base_offset, required, log.leader_epoch, header[8]
+                )
+        except StorageFailed as error:
+            # Admitted, but in no block: the machine is ahead of the log, so it is refolded.
+            pending.resolve(slot, StorageFailed.code, -1)
+            self.shared.failed(error)
+            return
+        self.bytes_written += end - start
         if acks == NONE:
             pending.resolve(slot, 0, base_offset, stamp)
             return
+        # As in `_await`; but the new end is reached by nobody yet, and what waits needs no more.
         queue = self.committing if acks == ALL else self.syncing
-        self._await(queue, required, pending, slot, 0, base_offset, stamp)
+        deadlines = self.shared.deadlines
+        if not queue.entries:
+            deadlines.watch(queue)
+        queue.entries.append((required, pending, slot, 0, base_offset, stamp, deadlines.sweep))
 
-    def _checked(
-        self, view: memoryview, start: int, end: int, version: int, now_ms: int
-    ) -> batch.BatchHeader | int:
-        """The header of a batch that may be admitted, or the error code of one that may not."""
+    def _fault(self, view: memoryview, start: int, end: int, now_ms: int) -> int:
+        """The error code of a batch that may not be admitted: which check was the first to fail."""
         if start < 0:
             return InvalidRecord.code
         try:
@@ -270,9 +281,29 @@ class Replica:
             batch.verify(view, start, header)
         except Malformed as error:
             return error.code
-        if version < ZSTD_FROM and header[5] & CODEC_MASK == compression.ZSTD:
-            return UnsupportedCompressionType.code
-        return header
+        return UnsupportedCompressionType.code
+
+    def _append_nothing(
+        self,
+        header: batch.BatchHeader,
+        admitted: int,
+        acks: int,
+        pending: PendingProduce,
+        slot: int,
+    ) -> None:
+        """Answer a batch that the log has already, or does not take."""
+        if admitted < 0:
+            if admitted in _REVEALING and self.synced_end < self.log.end:
+                self._await(self.syncing, self.log.end, pending, slot, -admitted, -1, -1)
+            else:
+                pending.resolve(slot, -admitted, -1)
+            return
+        stamp = self.log.producers.appended_ms(header[9], admitted) if self._stamps else -1
+        if acks == NONE:
+            pending.resolve(slot, 0, admitted, stamp)
+            return
+        queue = self.committing if acks == ALL else self.syncing
+        self._await(queue, admitted + header[6] + 1, pending, slot, 0, admitted, stamp)
 
     async def prepare(self, view: memoryview, version: int) -> memoryview:
         """The batch as this topic stores it, to be given to `append` whole: re-encoded if its codec
@@ -281,12 +312,6 @@ class Replica:
         stay valid until this returns, and a connection's appends stay in the order of its requests:
         the handler holds back the next ones meanwhile."""
         return await prepare(self.shared.world, self.policy, view, version)
-
-    def _refuse(self, error: int, reveals: bool, pending: PendingProduce, slot: int) -> None:
-        if reveals and self.synced_end < self.log.end:
-            self._await(self.syncing, self.log.end, pending, slot, error, -1, -1)
-        else:
-            pending.resolve(slot, error, -1)
 
     def _await(
         self,
@@ -303,16 +328,9 @@ class Replica:
             pending.resolve(slot, error, base_offset, stamp)
             return
         deadlines = self.shared.deadlines
-        deadline = deadlines.deadline(pending.timeout_ms)
-        entries = queue.entries
-        if not entries:
+        if not queue.entries:
             deadlines.watch(queue)
-        elif entries[-1][0] > required:
-            queue.insert((required, pending, slot, error, base_offset, stamp, deadline))
-            return
-        entries.append((required, pending, slot, error, base_offset, stamp, deadline))
-        if deadline < queue.least_deadline:  # noqa: PLR1730 (a call costs more than this)
-            queue.least_deadline = deadline
+        queue.insert((required, pending, slot, error, base_offset, stamp, deadlines.sweep))
 
     # The three ends
 

@@ -15,7 +15,8 @@ from app.world.ports import World
 SWEEP_MS = 250
 """How coarse deadlines are: a reply may come this much after its request's timeout."""
 
-NEVER = 1 << 62
+SWEEPS_MIN = 2
+"""Sweeps after which a reply with no patience at all is late: the first may come at once."""
 
 
 class PendingProduce(Protocol):
@@ -41,8 +42,8 @@ class PendingProduce(Protocol):
         batches."""
 
 
-# (offset that must be reached, pending, slot, error, base offset, log append time, deadline in
-# sweeps). A tuple and not a class: one is made per append on the hot path.
+# (offset that must be reached, pending, slot, error, base offset, log append time, the sweep in
+# which it began to wait). A tuple and not a class: one is made per append on the hot path.
 Waiting = tuple[int, PendingProduce, int, int, int, int, int]
 
 
@@ -53,11 +54,10 @@ class ReplyQueue:
     itself.
     """
 
-    __slots__ = ("entries", "least_deadline")
+    __slots__ = ("entries",)
 
     def __init__(self) -> None:
         self.entries: deque[Waiting] = deque()
-        self.least_deadline = NEVER
 
     def insert(self, waiting: Waiting) -> None:
         """Keep order even where an older offset is waited for again: a duplicate, a rejection."""
@@ -66,33 +66,39 @@ class ReplyQueue:
         while position and entries[position - 1][0] > waiting[0]:
             position -= 1
         entries.insert(position, waiting)
-        self.least_deadline = min(self.least_deadline, waiting[6])
 
     def release(self, end: int) -> None:
         """Answer everything that waited for an offset at or below `end`."""
         entries = self.entries
-        while entries and entries[0][0] <= end:
-            _, pending, slot, error, base_offset, append_time, _ = entries.popleft()
-            if append_time < 0:
-                pending.resolve(slot, error, base_offset)
-            else:
-                pending.resolve(slot, error, base_offset, append_time)
+        if not entries or entries[0][0] > end:
+            return
+        if entries[-1][0] <= end:
+            released, self.entries = entries, deque()
+        else:
+            released = deque()
+            while entries[0][0] <= end:
+                released.append(entries.popleft())
+        for _, pending, slot, error, base_offset, append_time, _ in released:
+            pending.resolve(slot, error, base_offset, append_time)
 
     def refuse(self, error: int) -> None:
         """Answer everything with `error`: what it waited for will not come from this replica."""
         entries, self.entries = self.entries, deque()
-        self.least_deadline = NEVER
         for waiting in entries:
             waiting[1].resolve(waiting[2], error, -1)
 
     def expire(self, sweep: int) -> None:
-        """Answer what has waited past its deadline. The batches stay in the log, as in Kafka."""
-        if sweep < self.least_deadline:
-            return
-        late = [waiting for waiting in self.entries if waiting[6] <= sweep]
-        kept = [waiting for waiting in self.entries if waiting[6] > sweep]
-        self.entries = deque(kept)
-        self.least_deadline = min((waiting[6] for waiting in kept), default=NEVER)
+        """Answer what has waited longer than its timeout: never early, two sweeps late at most. The
+        batches stay in the log, as in Kafka."""
+        entries = self.entries
+        if not entries or sweep - entries[0][6] < SWEEPS_MIN:
+            return  # the first began to wait a moment ago, and the others later: nobody is late
+        late: list[Waiting] = []
+        kept: deque[Waiting] = deque()
+        for waiting in entries:
+            patience = SWEEPS_MIN + waiting[1].timeout_ms // SWEEP_MS
+            (late if sweep - waiting[6] >= patience else kept).append(waiting)
+        self.entries = kept
         for waiting in late:
             waiting[1].resolve(waiting[2], RequestTimedOut.code, -1)
 
@@ -101,7 +107,7 @@ class Deadlines:
     """Counts coarse sweeps and expires the replies of the queues that have any.
 
     The hot path reads no clock for a deadline: `sweep` counts rounds of SWEEP_MS since something
-    began to wait, and a deadline is a number of rounds. An idle broker sets no timer.
+    began to wait, and what waits notes in which round that was. An idle broker sets no timer.
     """
 
     __slots__ = ("_queues", "_timer", "_world", "sweep")
@@ -112,11 +118,6 @@ class Deadlines:
         # A dict, not a set: iteration order must not depend on addresses (simulation replays it).
         self._queues: dict[ReplyQueue, None] = {}
         self._timer: asyncio.TimerHandle | None = None
-
-    def deadline(self, timeout_ms: int) -> int:
-        """The sweep at which a reply that begins to wait now is late: never early, one round late
-        at most."""
-        return self.sweep + 2 + timeout_ms // SWEEP_MS
 
     def watch(self, queue: ReplyQueue) -> None:
         """`queue` has something that waits. It is forgotten again once it is found empty."""

@@ -61,12 +61,19 @@ class ParkedFetches:
     counted by block: read again, and park again if it is still short.
     """
 
-    __slots__ = ("_parked", "_parked_max", "_wheel", "touched", "woken")
+    __slots__ = ("_parked", "_parked_max", "_waits", "_waits_max", "_wheel", "touched", "woken")
 
-    def __init__(self, world: World, parked_max: int = limits.PARKED_FETCHES_MAX) -> None:
+    def __init__(
+        self,
+        world: World,
+        parked_max: int = limits.PARKED_FETCHES_MAX,
+        waits_max: int = limits.PARKED_WAITS_MAX,
+    ) -> None:
         self._wheel = TimerWheel(world)
         self._parked = 0
         self._parked_max = parked_max
+        self._waits = 0  # partitions of all that is parked
+        self._waits_max = waits_max
         self.touched = 0
         """How many parked fetches appends have looked at, ever: a test counts that they are few."""
         self.woken = 0
@@ -85,6 +92,8 @@ class ParkedFetches:
         read), for `wait_ms` at most. None: do not wait, answer now."""
         if self._parked >= self._parked_max or wait_ms <= 0:
             return None
+        if self._waits + len(waits) > self._waits_max:
+            return None
         for replica, offset, seen in waits:
             if replica.high_watermark > max(offset, seen) or replica.read_error:
                 return None
@@ -93,6 +102,7 @@ class ParkedFetches:
             replica.waiters[parked] = (offset, replica.bytes_visible)
         parked._tick = self._wheel.add(min(wait_ms, limits.FETCH_WAIT_MS_MAX), parked)
         self._parked += 1
+        self._waits += len(waits)
         return parked
 
     def advanced(self, replica: "Replica") -> None:
@@ -120,7 +130,7 @@ class ParkedFetches:
     def close(self) -> None:
         """Forget every wait; their connections are closing."""
         self._wheel.close()
-        self._parked = 0
+        self._parked = self._waits = 0
 
     def _wake(self, parked: Parked) -> None:
         if self._remove(parked):
@@ -132,6 +142,7 @@ class ParkedFetches:
             return False
         parked.is_parked = False
         self._parked -= 1
+        self._waits -= len(parked._replicas)
         self._wheel.discard(parked._tick, parked)
         for replica in parked._replicas:
             replica.waiters.pop(parked, None)

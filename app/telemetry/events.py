@@ -1,7 +1,9 @@
 """Events are logs, metrics and marks: one constant name, noun.past-verb, with data as fields.
 
 Owns    the event logger `streambus` and its two renderings, human and JSON lines.
-Never   holds broker state: two brokers in one process tell themselves apart by their fields.
+Never   holds broker state: two brokers in one process tell themselves apart by their fields; nor
+        writes more lines of one event than LINES_PER_SECOND_MAX, whoever causes them: the next one
+        that is written says how many were `suppressed`.
 
     events.emit("segment.sealed", segment=7, bytes=67_108_864)
 """
@@ -10,6 +12,8 @@ import json
 import logging
 import sys
 from typing import Any, TextIO
+
+LINES_PER_SECOND_MAX = 20  # of one event, from INFO up; who asks for DEBUG gets all of it
 
 LOGGER = logging.getLogger("streambus")
 DEBUG, INFO, WARNING, ERROR = logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR
@@ -25,10 +29,36 @@ def configure(rendering: str = "human", level: str = "info", stream: TextIO | No
     """Send events to `stream` (stderr if None) as `human` or `json` lines. For the process's entry
     point."""
     output = logging.StreamHandler(stream or sys.stderr)
+    output.addFilter(_Flood())
     output.setFormatter(_Json() if rendering == "json" else _Human())
     LOGGER.handlers[:] = [output]
     LOGGER.setLevel(level.upper())
     LOGGER.propagate = False
+
+
+class _Flood(logging.Filter):
+    """Lets so many lines of one event through in a second: a hostile client must not fill the
+    disk with its refusals, nor a broken disk with its errors."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._windows: dict[str, list[int]] = {}  # event: [second, lines, suppressed]
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno < INFO:
+            return True
+        second = int(record.created)
+        window = self._windows.setdefault(record.getMessage(), [second, 0, 0])
+        if window[0] != second:
+            window[:2] = second, 0
+        window[1] += 1
+        if window[1] > LINES_PER_SECOND_MAX:
+            window[2] += 1
+            return False
+        if window[2]:
+            record.fields = {**getattr(record, "fields", {}), "suppressed": window[2]}
+            window[2] = 0
+        return True
 
 
 class _Human(logging.Formatter):

@@ -37,6 +37,7 @@ class SocketChannel(asyncio.BufferedProtocol):
         self._is_closing = False
         self._deadline: asyncio.TimerHandle | None = None
         self.peer = ""
+        self.descriptor = -1
         # The hot path: the loop reaches the receiver in one call, with no method of ours between.
         receiver_buffer = receiver.get_buffer
         self.get_buffer = lambda hint: receiver_buffer()  # type: ignore
@@ -56,11 +57,13 @@ class SocketChannel(asyncio.BufferedProtocol):
         drained = receiver.drained
         try:
             if transport.get_extra_info("sslcontext") is None:
-                self._outbound = PlainOutbound(
+                self._outbound = outbound = PlainOutbound(
                     loop, self._reader, self._fail, drained, connection.fileno()
                 )
+                self.descriptor = outbound.descriptor
             else:
                 transport.set_write_buffer_limits(high=SEND_TURN_BYTES)
+                self.descriptor = connection.fileno()
                 self._outbound = TlsOutbound(loop, self._reader, self._fail, drained, transport)
         except OSError as error:  # no descriptor left for the duplicate
             self._error = error

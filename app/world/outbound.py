@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from app.errors import Unavailable
-from app.limits import OUTBOUND_BYTES_MAX, SEND_TURN_BYTES, WARM_BYTES
+from app.limits import OUTBOUND_BYTES_MAX, OUTBOUND_PARTS_MAX, SEND_TURN_BYTES, WARM_BYTES
 from app.world.ports import File, FileRange, Lane
 
 _MSG_MORE: int = getattr(socket, "MSG_MORE", 0)
@@ -91,7 +91,7 @@ class Outbound(ABC):
             elif part:
                 self._queue.append(part)
                 self._bytes_waiting += len(part)
-        if self._bytes_waiting > OUTBOUND_BYTES_MAX:
+        if self._bytes_waiting > OUTBOUND_BYTES_MAX or len(self._queue) > OUTBOUND_PARTS_MAX:
             self.is_full = True
 
     def _advance(self, taken: FileRange, count: int) -> None:
@@ -103,7 +103,11 @@ class Outbound(ABC):
 
     def _tell(self) -> None:
         """After a turn: tell who waits for room in the queue, or for its end."""
-        if self.is_full and self._bytes_waiting < OUTBOUND_BYTES_MAX // 2:
+        if (
+            self.is_full
+            and self._bytes_waiting < OUTBOUND_BYTES_MAX // 2
+            and len(self._queue) < OUTBOUND_PARTS_MAX // 2
+        ):
             self.is_full = False
             self._loop.call_soon(self._drained)
         if self._emptied is not None and not self._queue:
@@ -134,7 +138,7 @@ class PlainOutbound(Outbound):
     asyncio nor uvloop keeps bytes and file ranges in one queue (ADR 4).
     """
 
-    __slots__ = ("_descriptor", "_is_awaited", "_socket", "_socket_send", "_warm_bytes")
+    __slots__ = ("_is_awaited", "_socket", "_socket_send", "_warm_bytes", "descriptor")
 
     def __init__(
         self,
@@ -148,7 +152,7 @@ class PlainOutbound(Outbound):
         self._socket = socket.socket(fileno=os.dup(descriptor))
         self._socket.setblocking(False)
         self._socket_send = self._socket.send
-        self._descriptor = self._socket.fileno()
+        self.descriptor = self._socket.fileno()
         self._is_awaited = False  # the loop watches for room in the socket
         self._warm_bytes = 0  # of the range at the head, read a moment ago
 
@@ -203,7 +207,7 @@ class PlainOutbound(Outbound):
                 if self._warm_bytes < asked and not _is_cached(head.file, head.position, asked):
                     self._warm(head)
                     return
-                sent = os.sendfile(self._descriptor, head.file.fileno(), head.position, asked)
+                sent = os.sendfile(self.descriptor, head.file.fileno(), head.position, asked)
                 if sent == 0:
                     raise OSError(f"{head.file.path} ends before {head.position + asked}")
                 budget -= sent
@@ -250,12 +254,12 @@ class PlainOutbound(Outbound):
     def _await_room(self) -> None:
         if not self._is_awaited:
             self._is_awaited = True
-            self._loop.add_writer(self._descriptor, self._turn)
+            self._loop.add_writer(self.descriptor, self._turn)
 
     def _leave_room(self) -> None:
         if self._is_awaited:
             self._is_awaited = False
-            self._loop.remove_writer(self._descriptor)
+            self._loop.remove_writer(self.descriptor)
 
     def _warm(self, cold: FileRange) -> None:
         """Read what comes next on the `reader` lane: `sendfile` must not wait for the disk."""

@@ -145,10 +145,14 @@ class Channel(Protocol):
     wire."""
 
     peer: str
+    descriptor: int
+    """The newest of its file descriptors (systems give the lowest that is free, so this tells how
+    many are in use); -1 where it has none."""
 
     @property
     def is_full(self) -> bool:
-        """More than OUTBOUND_BYTES_MAX of copied bytes wait for the peer: produce no more."""
+        """More than OUTBOUND_BYTES_MAX of copied bytes or OUTBOUND_PARTS_MAX parts wait for the
+        peer: produce no more."""
 
     @property
     def is_sending(self) -> bool:

@@ -10,6 +10,7 @@ import pytest
 
 from app.kafka.handlers import ROUTES
 from app.kafka.router import Router
+from app.model import Principal
 from app.security.ports import AllowAll, Unlimited
 from tests.unit.kafka.arrange import (
     CLIENT_ID,
@@ -25,6 +26,7 @@ from tests.unit.kafka.arrange import (
     settled,
 )
 
+ALICE = Principal("User", "alice")
 NOTHING_TO_DENY = {18: "ApiVersions is asked before anyone is known"}
 
 # One request of each API that is answered at once, and where its answer keeps the error code.
@@ -146,6 +148,7 @@ async def answer(key: int, *, authorizer: Any = None, quotas: Any = None) -> tup
     async with Kit(authorizer=authorizer, quotas=quotas) as kit:
         kit.controller.add("orders")
         peer = kit.connect()
+        peer.connection.principal = ALICE  # as authentication will say
         peer.send(request(NAMES[key], version, **fields))
         await settled()
         (frame,) = frames(peer.taken())
@@ -164,7 +167,7 @@ async def test_denying_changes_the_answer(key: int) -> None:
     assert code_of(denied) in (29, 30, 31, 53)
     assert code_of(allowed) not in (29, 30, 31, 53)
     assert authorizer.asked, "the principal did not reach the authorizer"
-    assert all(str(principal) == "User:ANONYMOUS" for principal, *_ in authorizer.asked)
+    assert all(principal is ALICE for principal, *_ in authorizer.asked)
 
 
 @EVERY_API
@@ -174,7 +177,7 @@ async def test_throttling_changes_the_answer_and_mutes_the_connection(key: int) 
     throttled, _ = await answer(key, quotas=quotas)
     assert (free.throttle_time_ms, throttled.throttle_time_ms) == (0, 700)
     ((principal, client_id, charged_key, size),) = quotas.charged
-    assert (str(principal), client_id, charged_key) == ("User:ANONYMOUS", CLIENT_ID, key)
+    assert (principal, client_id, charged_key) == (ALICE, CLIENT_ID, key)
     assert size >= 0
 
 

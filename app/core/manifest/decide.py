@@ -38,7 +38,7 @@ from app.errors import (
     UnknownTopicId,
     UnknownTopicOrPartition,
 )
-from app.limits import PARTITIONS_PER_TOPIC_MAX, PRODUCER_ID_BLOCK, TOPICS_MAX
+from app.limits import PARTITIONS_MAX, PARTITIONS_PER_TOPIC_MAX, PRODUCER_ID_BLOCK, TOPICS_MAX
 from app.model import BrokerId, Endpoint, Incarnation, ProducerId, TopicId
 
 DEFAULT = -1
@@ -102,6 +102,7 @@ def decide_create(
     """One answer per topic, in order; those that may be are not in each other's way. The names
     differ from each other: see `refuse_repeated`."""
     planned: dict[str, str] = {}  # collision key to name, of this request
+    partitions = manifest.partitions
     answers: list[TopicCreated | Rejected] = []
     for topic in topics:
         try:
@@ -110,10 +111,16 @@ def decide_create(
                 raise PolicyViolation(f"the cluster has {TOPICS_MAX} topics, the most allowed")
             configs = topic_config.check(topic.configs)
             replicas = _decide_replicas(manifest, topic, defaults, len(planned))
+            if partitions + len(replicas) > PARTITIONS_MAX:
+                raise PolicyViolation(
+                    f"the cluster has {manifest.partitions} partitions, and {PARTITIONS_MAX} are "
+                    "the most allowed"
+                )
         except Rejected as error:
             answers.append(error)
             continue
         planned[topic_names.collision_key(topic.name)] = topic.name
+        partitions += len(replicas)
         topic_id = _fresh(manifest, new_topic_id)
         answers.append(TopicCreated(topic_id, topic.name, replicas, tuple(configs.items())))
     return answers

@@ -61,6 +61,7 @@ class Manifest:
         self.by_name: dict[str, Topic] = {}
         self.collisions: dict[str, str] = {}
         """Collision key to the one topic that has it."""
+        self.partitions = 0  # of all topics
         self._topics_are_lent = False
         self._brokers_are_lent = False
         self._has_changed = False
@@ -83,6 +84,7 @@ class Manifest:
                 self._own_topics()
                 topic = self.topics.pop(topic_id)
                 del self.by_name[topic.name]
+                self.partitions -= len(topic.partitions)
                 del self.collisions[collision_key(topic.name)]
             case ProducerIdsReserved(start, end):
                 assert self.next_producer_id == start < end, (self.next_producer_id, fact)
@@ -150,6 +152,7 @@ class Manifest:
             name, topic_id, MappingProxyType(configs), topic_config.policy(configs), partitions
         )
         self.topics[topic_id] = self.by_name[name] = topic
+        self.partitions += len(topic.partitions)
         self.collisions[collision_key(name)] = name
 
     # Images: a map that an image shows is never changed, it is copied before the next change.

@@ -12,11 +12,14 @@ Oddities: no preferred read replica yet. `isolation_level` changes nothing befor
 transactions, but read_committed gets its empty list of aborted ones. A throttled fetch is answered
 at once without records. Followers do not use this API: `replica_id` is ignored.
 
-Records are never copied here: an answer is a list of buffers and file ranges. The segments of the
-ranges stay pinned by the connection until it shows that it has read them (app/kafka/pins.py).
+Records are never copied here: an answer is a list of buffers and file ranges. One answer has
+FETCH_COPIED_BYTES_MAX of buffers at most: a client that reads no answer costs no more memory.
+The segments of the ranges stay pinned by the connection until it shows that it has read them
+(app/kafka/pins.py).
 """
 
-from collections.abc import Awaitable, Sequence
+import asyncio
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
@@ -158,6 +161,7 @@ class FetchTurn:
 
     def abandon(self) -> None:
         self._is_abandoned = True
+        self._context.broker.sessions.give_back(len(self._request.partitions))
         if self._parked is not None:
             self._parked.cancel()
             self._parked = None
@@ -175,58 +179,68 @@ class FetchTurn:
         self._parked = None
         if self._is_abandoned:
             return
+        if len(self._scope) > limits.FETCH_PARTITIONS_PER_TURN:
+            self._read_in_turns()
+            return
         answers: list[Answered] = []
-        left, found = self._bytes_max, False
+        left, copies, found = self._bytes_max, limits.FETCH_COPIED_BYTES_MAX, False
         for fetched in self._scope:
             answered, replica = self._prepare(fetched)
             answers.append(answered)
             if replica is None:
                 continue
-            limit = min(fetched.size_max, left)
+            limit = _limit(fetched, left, copies)
             result = read.try_read(
                 replica,
                 fetched.offset,
                 limit,
                 self._request.isolation,
                 at_least_one=not found,
+                copies_max=copies,
                 current_leader_epoch=fetched.current_leader_epoch,
             )
             if result is None:
                 self._release(answers)
-                self._read_cold()
+                self._read_in_turns()
                 return
             answered.take(result, limit)
             if answered.length:
                 found = True
                 left = max(0, left - answered.length)
+                copies -= result.copied
         self._decide(answers)
 
-    def _read_cold(self) -> None:
-        """Something is not in the page cache: read it all again on the `reader` lane."""
-        self._connection.spawn(self._attempt_cold(), f"fetch-{self._context.correlation_id}")
+    def _read_in_turns(self) -> None:
+        """Something is not in the page cache, or this is more than the loop may do at once: read
+        it all (again), on the `reader` lane where need be."""
+        self._connection.spawn(self._attempt_in_turns(), f"fetch-{self._context.correlation_id}")
 
-    async def _attempt_cold(self) -> None:
+    async def _attempt_in_turns(self) -> None:
         answers: list[Answered] = []
-        left, found = self._bytes_max, False
+        left, copies, found = self._bytes_max, limits.FETCH_COPIED_BYTES_MAX, False
         try:
-            for fetched in self._scope:
+            for count, fetched in enumerate(self._scope, start=1):
+                if count % limits.FETCH_PARTITIONS_PER_TURN == 0:
+                    await asyncio.sleep(0)
                 answered, replica = self._prepare(fetched)
                 answers.append(answered)
                 if replica is None:
                     continue
-                limit = min(fetched.size_max, left)
-                result: Awaitable[read.ReadResult] = read.read(
+                limit = _limit(fetched, left, copies)
+                result = await read.read(
                     replica,
                     fetched.offset,
                     limit,
                     self._request.isolation,
                     at_least_one=not found,
+                    copies_max=copies,
                     current_leader_epoch=fetched.current_leader_epoch,
                 )
-                answered.take(await result, limit)
+                answered.take(result, limit)
                 if answered.length:
                     found = True
                     left = max(0, left - answered.length)
+                    copies -= result.copied
         except BaseException:
             self._release(answers)
             raise
@@ -367,6 +381,7 @@ class FetchTurn:
             topics,
             context.broker.endpoints(leaders, context.listener) if leaders else (),
         )
+        context.broker.sessions.give_back(len(self._request.partitions))
         self._connection.reply(cast("list[Part]", pieces), throttle_ms)
 
     @staticmethod
@@ -375,12 +390,22 @@ class FetchTurn:
             each.release()
 
 
+def _limit(fetched: Fetched, left: int, copies: int) -> int:
+    """How much to look for. Without room for copies only a file range can come: a short look
+    tells."""
+    return min(fetched.size_max, left if copies > 0 else min(left, limits.SMALL_READ_BYTES))
+
+
 def start(
     connection: "Connection", context: RequestContext, view: memoryview, position: int, stop: int
 ) -> None:
     """One request at `view[position:stop]`, which has its connection's turn."""
     request = message.decode_request(view, position, stop, context.api_version)
     broker = context.broker
+    weight = len(request.partitions)
+    if not broker.sessions.take(weight):
+        connection.refuse("more partitions are being fetched than there is memory for")
+        return
     scope = broker.sessions.open(
         request.session_id,
         request.session_epoch,

@@ -42,6 +42,12 @@ _REASONS = {
 }
 
 
+Target: TypeAlias = Replica | int
+"""Where a partition's records go; or the error code of one that has no replica here."""
+
+_UNKNOWN = (0, -1, -1)  # error, base offset, append time of what is not answered yet
+
+
 class PendingOne:
     """A request for one partition that is not answered yet: most requests by far."""
 
@@ -112,8 +118,8 @@ class PendingOne:
         if (error in LEADER_CHANGED and version >= message.LEADER_HINTS_FROM) or (
             error in _REASONS and version >= REASONS_FROM
         ):
-            answer = _answer(self.connection, self.partition, replica, error, -1, -1, None)
-            return _encode(self, [(self.key, [answer])])
+            answer = _failed(self.connection, self.partition, replica, error, None)
+            return _encode(self, [(self.key, [answer])], [answer])
         return message.encode_single(
             self.correlation_id,
             version,
@@ -129,16 +135,21 @@ class PendingOne:
 
 
 class PendingMany:
-    """A request for any number of partitions. A slot is a position in `answers`."""
+    """A request for any number of partitions. A slot is a position in `sent`, `targets` and
+    `answers`; `topics` says how many of them belong to which topic."""
 
     __slots__ = (
         "answers",
         "connection",
         "correlation_id",
+        "has_failed",
         "is_answered",
+        "must_open",
         "outstanding",
         "record_errors",
+        "sent",
         "size",
+        "targets",
         "throttle_ms",
         "timeout_ms",
         "topics",
@@ -154,7 +165,10 @@ class PendingMany:
         timeout_ms: int,
         size: int,
         throttle_ms: int,
-        topics: list[tuple[bytes, list[tuple[int, Replica | None]]]],
+        topics: list[tuple[bytes, int]],
+        sent: list[message.PartitionSent],
+        targets: list[Target],
+        must_open: bool,
     ) -> None:
         self.connection = connection
         self.correlation_id = correlation_id
@@ -164,23 +178,25 @@ class PendingMany:
         self.size = size
         self.throttle_ms = throttle_ms
         self.topics = topics
-        self.outstanding = sum(len(partitions) for _, partitions in topics)
-        self.answers: list[tuple[int, int, int]] = [(0, -1, -1)] * self.outstanding
+        self.sent = sent
+        self.targets = targets
+        self.must_open = must_open
+        self.outstanding = len(sent)
+        self.answers: list[tuple[int, int, int]] = [_UNKNOWN] * len(sent)
+        self.has_failed = False
         self.record_errors: dict[int, KeyMissing] = {}
 
     def resolve(
         self, slot: int, error: int, base_offset: int, log_append_time_ms: int = -1
     ) -> None:
         self.answers[slot] = (error, base_offset, log_append_time_ms)
+        if error:
+            self.has_failed = True
         self.outstanding -= 1
         if not self.outstanding:
             connection = self.connection
             if not connection.is_dirty:
                 connection.listener.dirty(connection)
-
-    @property
-    def has_failed(self) -> bool:
-        return any(error for error, _, _ in self.answers)
 
     def failure(self) -> dict[str, object]:
         return {"code": next(error for error, _, _ in self.answers if error)}
@@ -188,26 +204,25 @@ class PendingMany:
     def encode(self) -> bytes | None:
         if not self.is_answered:
             return None
-        slot = 0
-        topics = []
-        for key, partitions in self.topics:
-            encoded: list[message.PartitionAnswer] = []
-            for partition, replica in partitions:
-                error, base_offset, time_ms = self.answers[slot]
-                if not error and replica is not None:
-                    start = replica.log_start
-                    encoded.append((partition, 0, base_offset, time_ms, start, None, None, ()))
-                    slot += 1
-                    continue
-                missing = self.record_errors.get(slot)
-                encoded.append(
-                    _answer(
-                        self.connection, partition, replica, error, base_offset, time_ms, missing
-                    )
-                )
-                slot += 1
-            topics.append((key, encoded))
-        return _encode(self, topics)
+        plain = message.plain_encoder(self.version)
+        encoded: list[bytes | message.PartitionAnswer] = []
+        failed: list[message.PartitionAnswer] = []
+        for (partition, _, _), target, (error, base_offset, time_ms) in zip(
+            self.sent, self.targets, self.answers, strict=True
+        ):
+            if not error:
+                assert not isinstance(target, int), "appended where there is no replica"
+                encoded.append(plain(partition, 0, base_offset, time_ms, target.log_start))
+                continue
+            replica = None if isinstance(target, int) else target
+            missing = self.record_errors.get(len(encoded))
+            failed.append(_failed(self.connection, partition, replica, error, missing))
+            encoded.append(failed[-1])
+        topics, start = [], 0
+        for key, count in self.topics:
+            topics.append((key, encoded[start : start + count]))
+            start += count
+        return _encode(self, topics, failed)
 
 
 Pending: TypeAlias = PendingOne | PendingMany
@@ -236,32 +251,22 @@ def arrived(
     ):
         refusal = TransactionalIdAuthorizationFailed.code
     if len(topics) != 1 or len(topics[0][2]) != 1:
-        many = _resolve_topics(connection, topics)
-        all_of_it = PendingMany(
-            connection, correlation_id, version, acks != 0, timeout_ms, size, throttle_ms, many
+        many = _many(
+            connection, correlation_id, version, acks != 0, timeout_ms, size, throttle_ms, topics
         )
-        _append_many(connection, view, topics, acks, all_of_it, refusal)
-        connection.accepted(all_of_it, throttle_ms)
+        _append_many(view, acks, many, refusal)
+        connection.accepted(many, throttle_ms)
         return
     name, topic_id, partitions = topics[0]
     key = (topic_id if name is None else name) or b""
     partition, start, end = partitions[0]
     error, replicas = connection.writes.find(broker, connection.principal, name, topic_id)
-    replica = None
-    if 0 <= partition < len(replicas):
-        replica = replicas[partition]
+    replica = replicas[partition] if 0 <= partition < len(replicas) else None
     if replica is not None and replica.prepares and not (refusal or replica.refuses):
-        slow = PendingMany(
-            connection,
-            correlation_id,
-            version,
-            acks != 0,
-            timeout_ms,
-            size,
-            throttle_ms,
-            [(key, [(partition, replica)])],
+        slow = _many(
+            connection, correlation_id, version, acks != 0, timeout_ms, size, throttle_ms, topics
         )
-        _open(connection, view, topics, acks, slow)
+        _open(view, acks, slow)
         connection.accepted(slow, throttle_ms)
         return
     pending = PendingOne(
@@ -279,101 +284,98 @@ def arrived(
     if refusal or replica is None:
         pending.resolve(0, refusal or error or UnknownTopicOrPartition.code, -1)
     else:
-        replica.append(view, start, end, acks, version, pending, 0)
+        now_ms = broker.world.clock.now_ms()
+        replica.append(view, start, end, acks, version, pending, 0, now_ms)
     connection.accepted(pending, throttle_ms)
 
 
-def _resolve_topics(
-    connection: "Connection", topics: list[message.TopicSent]
-) -> list[tuple[bytes, list[tuple[int, Replica | None]]]]:
-    resolved: list[tuple[bytes, list[tuple[int, Replica | None]]]] = []
+def _many(
+    connection: "Connection",
+    correlation_id: int,
+    version: int,
+    is_answered: bool,
+    timeout_ms: int,
+    size: int,
+    throttle_ms: int,
+    topics: list[message.TopicSent],
+) -> PendingMany:
     broker, principal = connection.listener.broker, connection.principal
-    for name, topic_id, partitions in topics:
-        key = (topic_id if name is None else name) or b""
-        _, replicas = connection.writes.find(broker, principal, name, topic_id)
+    counts: list[tuple[bytes, int]] = []
+    every: list[message.PartitionSent] = []
+    targets: list[Target] = []
+    must_open = False
+    for name, topic_id, sent in topics:
+        error, replicas = connection.writes.find(broker, principal, name, topic_id)
+        none = error or UnknownTopicOrPartition.code
         count = len(replicas)
-        resolved.append(
-            (key, [(p, replicas[p] if 0 <= p < count else None) for p, _, _ in partitions])
-        )
-    return resolved
-
-
-def _append_many(
-    connection: "Connection",
-    view: memoryview,
-    topics: list[message.TopicSent],
-    acks: int,
-    pending: PendingMany,
-    refusal: int,
-) -> None:
-    if not refusal and any(
-        replica is not None and replica.prepares and not replica.refuses
-        for _, partitions in pending.topics
-        for _, replica in partitions
-    ):
-        _open(connection, view, topics, acks, pending)
-        return
-    version = pending.version
-    slot = 0
-    for (name, topic_id, sent), (_, partitions) in zip(topics, pending.topics, strict=True):
-        for (_, start, end), (_, replica) in zip(sent, partitions, strict=True):
-            if refusal or replica is None:
-                error = refusal or _why_not(connection, name, topic_id)
-                pending.resolve(slot, error, -1)
-            else:
-                replica.append(view, start, end, acks, version, pending, slot)
-            slot += 1
-
-
-def _why_not(connection: "Connection", name: bytes | None, topic_id: bytes | None) -> int:
-    """The error of a partition that has no replica here."""
-    broker, principal = connection.listener.broker, connection.principal
-    error, _ = connection.writes.find(broker, principal, name, topic_id)
-    return error or UnknownTopicOrPartition.code
-
-
-def _open(
-    connection: "Connection",
-    view: memoryview,
-    topics: list[message.TopicSent],
-    acks: int,
-    pending: PendingMany,
-) -> None:
-    """The slow path: batches are opened on a lane first. The buffer keeps still meanwhile."""
-    connection.hold_buffer()
-    connection.spawn(
-        _open_then_append(connection, view, topics, acks, pending),
-        f"produce-{pending.correlation_id}",
+        mine = [(replicas[p] if 0 <= p < count else None) or none for p, _, _ in sent]
+        targets += mine
+        for target in mine:
+            if not isinstance(target, int):
+                must_open = must_open or target.prepares  # like every partition of the topic
+                break
+        counts.append(((topic_id if name is None else name) or b"", len(sent)))
+        every += sent
+    return PendingMany(
+        connection,
+        correlation_id,
+        version,
+        is_answered,
+        timeout_ms,
+        size,
+        throttle_ms,
+        counts,
+        every,
+        targets,
+        must_open,
     )
 
 
-async def _open_then_append(
-    connection: "Connection",
-    view: memoryview,
-    topics: list[message.TopicSent],
-    acks: int,
-    pending: PendingMany,
-) -> None:
+def _append_many(view: memoryview, acks: int, pending: PendingMany, refusal: int) -> None:
+    targets, version = pending.targets, pending.version
+    if refusal:
+        for slot in range(len(targets)):
+            pending.resolve(slot, refusal, -1)
+        return
+    if pending.must_open:
+        _open(view, acks, pending)
+        return
+    now_ms = pending.connection.listener.world.clock.now_ms()
+    for slot, ((_, start, end), target) in enumerate(zip(pending.sent, targets, strict=True)):
+        if isinstance(target, int):
+            pending.resolve(slot, target, -1)
+        else:
+            target.append(view, start, end, acks, version, pending, slot, now_ms)
+
+
+def _open(view: memoryview, acks: int, pending: PendingMany) -> None:
+    """The slow path: batches are opened on a lane first. The buffer keeps still meanwhile."""
+    connection = pending.connection
+    connection.hold_buffer()
+    connection.spawn(_open_then_append(view, acks, pending), f"produce-{pending.correlation_id}")
+
+
+async def _open_then_append(view: memoryview, acks: int, pending: PendingMany) -> None:
+    connection, targets = pending.connection, pending.targets
     try:
         opened: list[memoryview | int] = []
-        for (name, topic_id, sent), (_, partitions) in zip(topics, pending.topics, strict=True):
-            for (_, start, end), (_, replica) in zip(sent, partitions, strict=True):
-                if replica is None:
-                    opened.append(_why_not(connection, name, topic_id))
-                else:
-                    records = view[max(start, 0) : max(end, 0)]
-                    opened.append(await _prepared(replica, records, pending, len(opened)))
+        for (_, start, end), target in zip(pending.sent, targets, strict=True):
+            if isinstance(target, int):
+                opened.append(target)
+            else:
+                records = view[max(start, 0) : max(end, 0)]
+                opened.append(await _prepared(target, records, pending, len(opened)))
         if connection.is_closed:
             return
-        replicas = [replica for _, partitions in pending.topics for _, replica in partitions]
-        for slot, (replica, outcome) in enumerate(zip(replicas, opened, strict=True)):
-            if replica is None or isinstance(outcome, int):
-                assert isinstance(outcome, int), "records without a replica"
+        now_ms = connection.listener.world.clock.now_ms()
+        for slot, (target, outcome) in enumerate(zip(targets, opened, strict=True)):
+            if isinstance(outcome, int):
                 pending.resolve(slot, outcome, -1)
-            else:
-                end = len(outcome)
-                start = 0 if end else -1  # null records
-                replica.append(outcome, start, end or -1, acks, pending.version, pending, slot)
+                continue
+            assert not isinstance(target, int), "records without a replica"
+            end = len(outcome)
+            start = 0 if end else -1  # null records
+            target.append(outcome, start, end or -1, acks, pending.version, pending, slot, now_ms)
     finally:
         connection.release_buffer()
 
@@ -382,7 +384,7 @@ async def _prepared(
     replica: Replica, records: memoryview, pending: PendingMany, slot: int
 ) -> memoryview | int:
     """The bytes to append, or the error that says why not."""
-    if not replica.prepares or not len(records):
+    if not replica.prepares or replica.refuses or not len(records):
         return records
     try:
         return await replica.prepare(records, pending.version)
@@ -393,13 +395,11 @@ async def _prepared(
         return code_of(error)
 
 
-def _answer(
+def _failed(
     connection: "Connection",
     partition: int,
     replica: Replica | None,
     error: int,
-    base_offset: int,
-    time_ms: int,
     missing: KeyMissing | None,
 ) -> message.PartitionAnswer:
     leader = None
@@ -408,9 +408,9 @@ def _answer(
     return (
         partition,
         error,
-        base_offset,
-        time_ms,
-        -1 if replica is None or error else replica.log_start,
+        -1,
+        -1,
+        -1,
         _REASONS.get(error) if missing is None else str(missing),
         leader,
         () if missing is None else [(index, str(missing)) for index in missing.positions],
@@ -418,9 +418,11 @@ def _answer(
 
 
 def _encode(
-    pending: Pending, topics: Sequence[tuple[bytes, Sequence[message.PartitionAnswer]]]
+    pending: Pending,
+    topics: Sequence[tuple[bytes, Sequence[bytes | message.PartitionAnswer]]],
+    failed: Sequence[message.PartitionAnswer],
 ) -> bytes:
-    hints = {hint[0] for _, answers in topics for answer in answers if (hint := answer[6])}
+    hints = {hint[0] for answer in failed if (hint := answer[6])}
     connection = pending.connection
     broker, listener = connection.listener.broker, connection.door.name
     endpoints = broker.endpoints(hints, listener) if hints else ()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from crc32c import crc32c
 
-from app.limits import INDEX_EVERY_BYTES
+from app.limits import BLOCK_BYTES_MAX, INDEX_EVERY_BYTES, KIB
 from app.model import PartitionKey, TopicId
 from app.tiers.nvme.file_header import PLAIN_KEY_ID, VERSION, refuse_newer
 from app.world.ports import Buffer
@@ -26,6 +26,7 @@ HEADER_BYTES = 64
 ENTRY_BYTES = 104
 ALIGNMENT = 8
 BUFFERS_MAX = 1000  # below Linux's IOV_MAX of 1024, which one call takes
+ROOM_BYTES_MAX = 64 * KIB  # kept free behind a frame's batches for more of them
 
 # magic, version, entry bytes, compatible flags, incompatible flags, key id, frames,
 # segment, block, synced_through, salt, block bytes | crc
@@ -37,10 +38,6 @@ _SEED = struct.Struct("<Q")
 # reserved, batches | nonce (12) and tag (16) of an encrypted frame, 4 of padding
 _ENTRY = struct.Struct("<16siiqqqqIIBBHI32x")
 assert _ENTRY.size == ENTRY_BYTES
-
-_pack_base_offset = struct.Struct(">q").pack_into
-_pack_leader_epoch = struct.Struct(">i").pack_into
-_LEADER_EPOCH_AT = 12
 
 
 class FrameKind(IntEnum):
@@ -58,16 +55,19 @@ class Frame:
     """One run of one partition in a block, or one control frame (no bytes; `base_offset` is its
     offset).
 
-    `runs` are start, end, start, end... in the block's buffer; `marks` are base offset, position in
-    the
-    frame, newest timestamp, ... of the chunks of about INDEX_EVERY_BYTES that it is made of.
+    `runs` are start, end, start, end... in the block's buffer, complete once it is finished; the
+    last one begins at `run_start`, reaches to `at`, and has room up to `limit`. `marks` are base
+    offset, position in the frame, newest timestamp, ... of the chunks of about INDEX_EVERY_BYTES
+    that it is made of.
     """
 
     __slots__ = (
         "append_ms",
+        "at",
         "base_offset",
         "batches",
         "chunk_base",
+        "chunk_due",
         "chunk_position",
         "chunk_timestamp",
         "crc",
@@ -76,9 +76,11 @@ class Frame:
         "kind",
         "leader_epoch",
         "length",
+        "limit",
         "marks",
         "max_timestamp",
         "position",
+        "run_start",
         "runs",
     )
 
@@ -97,14 +99,16 @@ class Frame:
         self.crc = 0
         self.position = 0  # in the segment, known when the block is placed
         self.runs: list[int] = []
+        self.run_start = self.at = self.limit = 0
         self.marks: list[int] = []
         self.chunk_base = base_offset
         self.chunk_position = 0
+        self.chunk_due = INDEX_EVERY_BYTES
         self.chunk_timestamp = -1
 
     def add(self, base_offset: int, end_offset: int, length: int, max_timestamp: int) -> None:
-        """Count one more batch (`Block.append` does the same inline)."""
-        if self.length - self.chunk_position >= INDEX_EVERY_BYTES:
+        """Count one more batch (`Stream.append` does the same inline)."""
+        if self.length >= self.chunk_due:
             self.mark(base_offset, max_timestamp)
         elif max_timestamp > self.chunk_timestamp:
             self.chunk_timestamp = max_timestamp
@@ -117,10 +121,18 @@ class Frame:
         self.marks += (self.chunk_base, self.chunk_position, self.chunk_timestamp)
         self.chunk_base = base_offset
         self.chunk_position = self.length
+        self.chunk_due = self.length + INDEX_EVERY_BYTES
         self.chunk_timestamp = max_timestamp
 
+    def begin_run(self, start: int) -> None:
+        """What follows stands elsewhere in the buffer."""
+        if self.at > self.run_start:
+            self.runs += (self.run_start, self.at)
+        self.run_start = self.at = start
+
     def finish(self) -> None:
-        """No batch follows: settle the newest timestamp and the last chunk."""
+        """No batch follows: settle the last run, the newest timestamp and the last chunk."""
+        self.begin_run(self.at)
         newest = self.chunk_timestamp
         if self.marks:
             self.marks += (self.chunk_base, self.chunk_position, self.chunk_timestamp)
@@ -141,14 +153,15 @@ def crc_seed(segment: int) -> int:
 
 
 class Block:
-    """The block that fills: every batch is copied once, to the end of `buffer`."""
+    """The block that fills: every batch is copied once, into `buffer`, next to others of its frame
+    where there is room. `used` is the end of what is taken, room included."""
 
     __slots__ = (
         "block_bytes",
         "buffer",
         "capacity",
         "frames",
-        "open",
+        "full_at",
         "position",
         "seals",
         "segment",
@@ -164,8 +177,8 @@ class Block:
         self.view = memoryview(buffer)
         self.capacity = len(buffer)
         self.used = 0
+        self.full_at = BLOCK_BYTES_MAX  # `used` at which it closes
         self.frames: list[Frame] = []
-        self.open: dict[PartitionKey, Frame] = {}
         self.block_bytes = 0
         self.segment: Segment | None = None
         self.position = 0
@@ -173,39 +186,19 @@ class Block:
         """The last of its segment; `taken` is then the checkpoint to be written after it."""
         self.taken: Checkpoint | None = None
 
-    def append(
-        self,
-        frame: Frame,
-        batch: memoryview,
-        base_offset: int,
-        end_offset: int,
-        leader_epoch: int,
-        max_timestamp: int,
-    ) -> int:
-        """Copy one batch behind the others, patch what the broker assigns; gives its position."""
-        start = self.used
-        length = len(batch)
+    def make_room(self, frame: Frame, length: int) -> int:
+        """Where `length` more bytes of the frame go. As much again as it has is kept free behind
+        them: a frame of many small batches is then made of a few runs, not of one each."""
+        if frame.limit == self.used:
+            start = frame.at  # nobody came between
+        else:
+            start = self.used
+            frame.begin_run(start)
         end = start + length
         if end > self.capacity:
             self._grow(end)
-        self.view[start:end] = batch
-        buffer = self.buffer
-        _pack_base_offset(buffer, start, base_offset)
-        _pack_leader_epoch(buffer, start + _LEADER_EPOCH_AT, leader_epoch)
-        runs = frame.runs
-        if runs and runs[-1] == start:
-            runs[-1] = end
-        else:
-            runs.append(start)
-            runs.append(end)
-        self.used = end
-        if frame.length - frame.chunk_position >= INDEX_EVERY_BYTES:
-            frame.mark(base_offset, max_timestamp)
-        elif max_timestamp > frame.chunk_timestamp:
-            frame.chunk_timestamp = max_timestamp
-        frame.length += length
-        frame.end_offset = end_offset
-        frame.batches += 1
+        room = min(frame.length, ROOM_BYTES_MAX, self.capacity - end)
+        frame.limit = self.used = end + room
         return start
 
     def _grow(self, capacity: int) -> None:

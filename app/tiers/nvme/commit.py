@@ -11,6 +11,7 @@ Trusts  that whoever appends changes its state and appends in one step, without 
 import asyncio
 from collections import deque
 from functools import partial
+from struct import Struct
 from typing import Protocol
 
 from app import limits
@@ -22,11 +23,14 @@ from app.tiers.nvme.block import BATCHES, Block, Frame, FrameKind
 from app.tiers.nvme.failures import storage_failed
 from app.tiers.nvme.segment import PAGE_BYTES, Segment, pack_page
 from app.world.ports import Buffer, File, Files, World
-from streambus.protocol.batch import patch_log_append_time
+from streambus.protocol.batch import LENGTH_PREFIX, patch_log_append_time
 
 OPEN, FAILED, CLOSED = "open", "failed", "closed"
 _BUFFER_BYTES = limits.BLOCK_BYTES_MAX + limits.BATCH_BYTES_MAX
 _BUFFERS_KEPT = 2
+
+# The first fields of a batch: base offset, length (of what follows it), leader epoch.
+_pack_assigned = Struct(">qii").pack_into
 
 
 class CommitOwner(Protocol):
@@ -59,6 +63,71 @@ def parse_sync(text: str) -> tuple[str, int]:
     raise InvalidConfig(f"wal.sync: {text!r} is none of block, interval:<ms>, os")
 
 
+class Stream:
+    """One partition's way into the log: it knows where in the open block its batches go."""
+
+    __slots__ = ("_commit", "frame", "key")
+
+    def __init__(self, commit: "GroupCommit", key: PartitionKey) -> None:
+        self._commit = commit
+        self.key = key
+        self.frame: Frame | None = None
+        """Of the open block; None before the first batch there, and behind a control frame."""
+
+    def append(
+        self,
+        batch: memoryview,
+        base_offset: int,
+        end_offset: int,
+        leader_epoch: int,
+        max_timestamp: int,
+    ) -> int:
+        """Copy one batch into the open block, with what the broker assigns. Gives the block that
+        makes it durable. Raises `StorageFailed` if nothing can be written now."""
+        commit = self._commit
+        frame = self.frame
+        if (
+            frame is None
+            or frame.leader_epoch != leader_epoch
+            or frame.end_offset != base_offset  # what is fetched for a repair may come in any order
+        ):
+            frame = commit.open_frame(self, base_offset, leader_epoch)
+        block = commit.block
+        length = len(batch)
+        start = frame.at
+        end = start + length
+        if end > frame.limit:
+            start = block.make_room(frame, length)
+            end = start + length
+        block.view[start:end] = batch
+        _pack_assigned(block.buffer, start, base_offset, length - LENGTH_PREFIX, leader_epoch)
+        frame.at = end
+        if frame.length >= frame.chunk_due:
+            frame.mark(base_offset, max_timestamp)
+        elif max_timestamp > frame.chunk_timestamp:
+            frame.chunk_timestamp = max_timestamp
+        frame.length += length
+        frame.end_offset = end_offset
+        frame.batches += 1
+        if block.used >= block.full_at:
+            commit.close_block()
+        return block.sequence
+
+    def append_stamped(
+        self,
+        batch: memoryview,
+        base_offset: int,
+        end_offset: int,
+        leader_epoch: int,
+        append_time_ms: int,
+    ) -> int:
+        """The same for a topic whose records carry the broker's time."""
+        stamped = bytearray(batch)
+        patch_log_append_time(stamped, 0, len(stamped), append_time_ms)
+        with memoryview(stamped) as view:
+            return self.append(view, base_offset, end_offset, leader_epoch, append_time_ms)
+
+
 class GroupCommit:
     def __init__(
         self,
@@ -71,7 +140,6 @@ class GroupCommit:
     ) -> None:
         self.state = CLOSED
         self.error: StorageFailed | None = None
-        self.pending_bytes = 0
         self.synced_through = 0
         self.true_through = 0
         self._world = world
@@ -92,7 +160,12 @@ class GroupCommit:
         self._unsaved: dict[PartitionKey, bool] = {}
         self._segment: Segment | None = None
         self._written_to: Segment | None = None
-        self._block = Block(1, bytearray())
+        self._streams: dict[PartitionKey, Stream] = {}
+        self._open: list[Stream] = []
+        """Those that have a frame in the open block."""
+        self._closed_bytes = 0
+        self.block = Block(1, bytearray())
+        """The open one, which fills."""
 
     def recovered(self, through: int) -> None:
         """What the disk holds up to block `through` is truly synced, and is all there is."""
@@ -106,74 +179,58 @@ class GroupCommit:
         self._segment = segment
         self._written_to = None
         self._unsaved = {}
-        self._block = Block(first_block, self._take_buffer())
+        self.block = Block(first_block, self._take_buffer())
 
     # Appending
 
-    def append(
-        self,
-        key: PartitionKey,
-        view: memoryview,
-        base_offset: int,
-        end_offset: int,
-        leader_epoch: int,
-        max_timestamp: int,
-        *,
-        log_append_time_ms: int = -1,
-    ) -> int:
-        """Copy one batch into the open block, with what the broker assigns. Gives the block that
-        makes
-        it durable. Raises `StorageFailed` if nothing can be written now."""
-        if self.error is not None or self.state is not OPEN:
-            raise self._refusal()
-        block = self._block
-        frame = block.open.get(key)
-        if (
-            frame is None
-            or frame.leader_epoch != leader_epoch
-            or frame.end_offset != base_offset  # what is fetched for a repair may come in any order
-        ):
-            frame = self._open_frame(block, key, BATCHES, base_offset, leader_epoch)
-            block.open[key] = frame
-        if log_append_time_ms >= 0:
-            max_timestamp = log_append_time_ms
-        at = block.append(frame, view, base_offset, end_offset, leader_epoch, max_timestamp)
-        if log_append_time_ms >= 0:
-            patch_log_append_time(block.buffer, at, len(view), log_append_time_ms)
-        self.pending_bytes += len(view)
-        if not self._is_kicked:
-            self._is_kicked = True
-            self._loop.call_soon(self._kick)
-        if block.used >= limits.BLOCK_BYTES_MAX or len(block.frames) >= limits.BLOCK_FRAMES_MAX:
-            self._close_block()
-        return block.sequence
+    def stream(self, key: PartitionKey) -> Stream:
+        """Where the partition's batches are appended. It is good until the replica is dropped."""
+        stream = self._streams.get(key)
+        if stream is None:
+            stream = self._streams[key] = Stream(self, key)
+        return stream
 
     def append_control(self, key: PartitionKey, kind: int, offset: int, leader_epoch: int) -> int:
         """Append one control frame: durable, folded and indexed in order with the batches."""
-        if self.error is not None or self.state is not OPEN:
-            raise self._refusal()
-        block = self._block
-        self._open_frame(block, key, kind, offset, leader_epoch)
-        block.open.pop(key, None)  # batches that follow stand behind it
+        self._add_frame(key, kind, offset, leader_epoch)
+        block = self.block
+        stream = self._streams.get(key)
+        if stream is not None:
+            stream.frame = None  # batches that follow stand behind it
         if kind == FrameKind.REPLICA_DROPPED:
             self._unsaved[key] = True
-        self._kick_soon()
-        if len(block.frames) >= limits.BLOCK_FRAMES_MAX:
-            self._close_block()
+            self._streams.pop(key, None)
+        if block.used >= block.full_at:
+            self.close_block()
         return block.sequence
 
     @property
     def newest_block(self) -> int:
         """The block that anything appended until now is in, or an earlier one."""
-        return self._block.sequence if self._block.frames else self._block.sequence - 1
+        return self.block.sequence if self.block.frames else self.block.sequence - 1
 
-    def _open_frame(
-        self, block: Block, key: PartitionKey, kind: int, offset: int, leader_epoch: int
-    ) -> Frame:
+    @property
+    def pending_bytes(self) -> int:
+        """Of the buffers that hold what was appended and is not written yet."""
+        return self._closed_bytes + self.block.used
+
+    def open_frame(self, stream: Stream, base_offset: int, leader_epoch: int) -> Frame:
+        """A frame for the stream's next batches in the open block."""
+        frame = stream.frame = self._add_frame(stream.key, BATCHES, base_offset, leader_epoch)
+        self._open.append(stream)
+        return frame
+
+    def _add_frame(self, key: PartitionKey, kind: int, offset: int, leader_epoch: int) -> Frame:
+        if self.error is not None or self.state is not OPEN:
+            raise self._refusal()
         append_ms = self._clock.stamp(self._world.clock.now_ms())
         frame = Frame(key, kind, offset, leader_epoch, append_ms)
+        block = self.block
         block.frames.append(frame)
+        if len(block.frames) >= limits.BLOCK_FRAMES_MAX:
+            block.full_at = 0  # it closes behind what is appended now
         self._unsaved[key] = False
+        self._kick_soon()
         return frame
 
     def _refusal(self) -> StorageFailed:
@@ -194,9 +251,9 @@ class GroupCommit:
         if self._in_flight is None and self.state is OPEN:
             self._submit()
 
-    def _close_block(self, *, seals: bool = False) -> None:
+    def close_block(self, *, seals: bool = False) -> None:
         """Give the open block its place; what is appended from here on goes into another."""
-        block, segment = self._block, self._segment
+        block, segment = self.block, self._segment
         assert segment is not None
         was_below_half = segment.end < self._segment_bytes // 2
         block.segment = segment
@@ -204,7 +261,8 @@ class GroupCommit:
         segment.end = block.place(segment.end)
         segment.last_block = block.sequence
         self._queue.append(block)
-        self._block = Block(block.sequence + 1, self._take_buffer())
+        self._closed_bytes += block.used
+        self._begin_block(Block(block.sequence + 1, self._take_buffer()))
         self._kick_soon()
         # A segment may end a block late, never early: states are taken here and only here, when
         # everything that was appended is in closed blocks.
@@ -217,20 +275,26 @@ class GroupCommit:
         elif was_below_half and segment.end >= self._segment_bytes // 2:
             self._owner.half_full(segment)
 
+    def _begin_block(self, block: Block) -> None:
+        for stream in self._open:
+            stream.frame = None
+        self._open.clear()
+        self.block = block
+
     def seal(self) -> bool:
         """End the open segment, if it has anything. False if it has nothing."""
         segment = self._segment
         assert segment is not None
-        if not self._block.frames and segment.last_block < segment.first_block:
+        if not self.block.frames and segment.last_block < segment.first_block:
             return False
-        self._close_block(seals=True)
+        self.close_block(seals=True)
         return True
 
     def _submit(self) -> None:
         if not self._queue:
-            if not self._block.frames:
+            if not self.block.frames:
                 return
-            self._close_block()
+            self.close_block()
         block = self._queue.popleft()
         self._in_flight = block
         segment = block.segment
@@ -276,7 +340,7 @@ class GroupCommit:
         self._submit()  # the disk works on the next block while the loop tells of this one
         if self.pending_bytes > limits.WAL_PENDING_BYTES_MAX:
             self._was_full = True
-        self.pending_bytes -= block.used
+        self._closed_bytes -= block.used
         self._give_buffer(block)
         self._owner.written(block)
         waiters = self._waiters
@@ -358,8 +422,8 @@ class GroupCommit:
             self._timer = None
         self._queue.clear()
         self._buffers.clear()
-        self._block = Block(self._block.sequence, bytearray())
-        self.pending_bytes = 0
+        self._begin_block(Block(self.block.sequence, bytearray()))
+        self._closed_bytes = 0
         while self._waiters:
             _, future = self._waiters.popleft()
             if not future.done():

@@ -1,6 +1,6 @@
 """What a failed disk means for whoever reads the log file: one error per cause, with its remedy.
 
-Owns    the texts, and the one question that decides what may go on later: was the disk only full?
+Owns    the texts, and the one question that decides what may go on later: was there only no room?
 Never   raises or retries.
 """
 
@@ -9,11 +9,13 @@ import errno
 from app.errors import StorageFailed
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_SCARCE = (errno.EMFILE, errno.ENFILE)
 _READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 class DiskFull(StorageFailed):
-    """No room: the broker may go on by itself once there is some."""
+    """No room, on the disk or for another open file: the broker may go on by itself once there
+    is some."""
 
 
 class DiskFailed(StorageFailed):
@@ -30,6 +32,11 @@ def storage_failed(error: BaseException, path: str) -> StorageFailed:
         failed = DiskFull(
             f"{path}: the disk is full. Produce is refused and reads go on: free space there or "
             "lower retention, and the broker continues by itself"
+        )
+    elif number in _SCARCE:
+        failed = DiskFull(
+            f"{path}: no file can be opened ({error}). Produce is refused and reads go on: raise "
+            "`ulimit -n`, or find who holds so many connections; the broker continues by itself"
         )
     elif number in _READ_ONLY:
         failed = DiskFailed(

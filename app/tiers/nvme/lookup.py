@@ -21,6 +21,7 @@ from app.tiers.nvme.segment import Segment
 from streambus.protocol.batch import HEADER_BYTES, LENGTH_PREFIX
 
 _SCAN_BYTES = 2 * INDEX_EVERY_BYTES
+SLICES_MAX = 512  # of one look-up: the loop does no more at once, and the rest is asked for again
 # Base offset, length, last offset delta, newest timestamp: all that an edge needs of a batch.
 _read_edge = struct.Struct(">qi11xi8xq").unpack_from
 
@@ -101,7 +102,7 @@ class Lookup:
             segment = extent.segment
             row, after = rows.span(max(offset, extent.start), limit)
             while row < after:
-                if taken >= bytes_max and slices:
+                if len(slices) >= SLICES_MAX or (taken >= bytes_max and slices):
                     return slices
                 base, row_end = rows.base[row], rows.end[row]
                 start = position = rows.position[row]

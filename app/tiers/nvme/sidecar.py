@@ -143,7 +143,10 @@ def read_rows(files: Files, path: str, place: tuple[int, int, int, int]) -> Rows
     finally:
         file.close()
     if len(raw) != length or crc32c(raw) != crc:
-        raise Corrupt(f"{path}: the index rows at {position} are damaged; a restart rebuilds them")
+        raise Corrupt(
+            f"{path}: the index rows at {position} are damaged: move this file away and restart "
+            "the broker, which rebuilds it from its segment"
+        )
     rows = Rows()
     at = 0
     for names, count in ((Rows.FRAME_COLUMNS, frames), (Rows.MARK_COLUMNS, marks)):

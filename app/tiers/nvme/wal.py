@@ -39,7 +39,7 @@ _NOTHING_WARM = Warm()
 
 
 class Wal:
-    """`append`, `append_control`: see `GroupCommit`. A failed log (`state`) reads on and takes
+    """`stream`, `append_control`: see `GroupCommit`. A failed log (`state`) reads on and takes
     nothing:
     `refold` it, and after a full disk `reopen` it."""
 
@@ -59,7 +59,7 @@ class Wal:
         self._commit = GroupCommit(
             world, directory, settings.segment_bytes, settings.sync, clock, self
         )
-        self.append = self._commit.append
+        self.stream = self._commit.stream
         self.append_control = self._commit.append_control
         self.synced = self._commit.synced
         self._spares = Spares(world, directory, settings.segment_bytes)

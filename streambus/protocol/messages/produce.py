@@ -9,13 +9,14 @@ Versions: 3 transactional id; 5 log start offset; 8 record errors and message (K
 4, 6, 7, 11 and 12 only changed what the two sides may expect of each other.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from struct import Struct
 from typing import NamedTuple, TypeAlias
 
 from streambus.errors import Malformed
 from streambus.protocol import frames, wire
 from streambus.protocol.api import PRODUCE
+from streambus.protocol.produce_codec import decode_usual
 from streambus.protocol.wire import ENTRIES_MAX, INT32, NodeEndpoint, Reader, StructError
 
 FLEXIBLE_FROM = 9
@@ -38,7 +39,8 @@ PartitionAnswer: TypeAlias = tuple[
 ]
 """(partition, error, base offset, log append time in ms, log start offset, error message, leader
 hint, record errors): what the version has no field for is left out."""
-TopicAnswer: TypeAlias = tuple[bytes | None, bytes | None, Sequence[PartitionAnswer]]
+TopicAnswer: TypeAlias = tuple[bytes | None, bytes | None, Sequence[PartitionAnswer | bytes]]
+"""(name, topic id, partitions): answers, or what `plain_encoder` made of them."""
 
 
 class Response(NamedTuple):
@@ -51,6 +53,7 @@ class Response(NamedTuple):
 
 _INT16 = wire.INT16
 _ACKS_TIMEOUT_COUNT = Struct(">hii")
+_HEAD = Struct(">hhii")  # size of the transactional id, and the fields after it if it is null
 _ACKS_TIMEOUT = Struct(">hi")
 _ACKS_TIMEOUT_BYTE = Struct(">hiB")
 _PARTITION_BYTE = Struct(">iB")
@@ -72,6 +75,9 @@ _HINT = Struct(">iix")
 
 def decode_request(view: memoryview, position: int, end: int, version: int) -> Request:
     """Decodes in place; the records stay where they are and are given as positions in `view`."""
+    request = decode_usual(view, position, end, version)
+    if request is not None:
+        return request
     # Everything past `end` belongs to the next request: a view that ends there lets struct
     # itself check every bound, at the price of one slice.
     view = view[:end]
@@ -85,12 +91,12 @@ def decode_request(view: memoryview, position: int, end: int, version: int) -> R
 
 def _decode_plain(view: memoryview, position: int, end: int) -> Request:
     transactional_id = None
-    (size,) = _INT16.unpack_from(view, position)
-    position += 2
+    size, acks, timeout_ms, count = _HEAD.unpack_from(view, position)
     if size != -1:
-        transactional_id, position = _text(view, position, size)
-    acks, timeout_ms, count = _ACKS_TIMEOUT_COUNT.unpack_from(view, position)
-    position += 10
+        transactional_id, position = _text(view, position + 2, size)
+        acks, timeout_ms, count = _ACKS_TIMEOUT_COUNT.unpack_from(view, position)
+        position -= 2
+    position += 12
     entries_left = ENTRIES_MAX - count
     if count < 0 or entries_left < 0:
         raise Malformed(f"Produce request with {count} topics")
@@ -271,7 +277,10 @@ def encode_response(
             assert name is not None
             parts.append(wire.encode_name(name, flexible=flexible))
         parts.append(wire.encode_count(len(partitions), flexible=flexible))
-        parts += [_encode_partition(answer, version) for answer in partitions]
+        parts += [
+            answer if isinstance(answer, bytes) else _encode_partition(answer, version)
+            for answer in partitions
+        ]
         if flexible:
             parts.append(b"\x00")
     parts.append(INT32.pack(throttle_ms))
@@ -289,17 +298,37 @@ def encode_response(
     return b"".join(parts)
 
 
+PlainEncoder: TypeAlias = Callable[[int, int, int, int, int], bytes]
+"""(partition, error, base offset, log append time in ms, log start offset) -> one partition."""
+
+
+def plain_encoder(version: int) -> PlainEncoder:
+    """Encodes answers that have no message, hint or record errors: nearly all of them."""
+    if version >= FLEXIBLE_FROM:
+        return _plain_9
+    if version == 8:
+        return _plain_8
+    return _OFFSETS_5.pack if version >= 5 else _plain_3
+
+
+def _plain_3(partition: int, error: int, base_offset: int, time_ms: int, _: int) -> bytes:
+    return _OFFSETS_3.pack(partition, error, base_offset, time_ms)
+
+
+def _plain_8(partition: int, error: int, base_offset: int, time_ms: int, log_start: int) -> bytes:
+    return _OFFSETS_8.pack(partition, error, base_offset, time_ms, log_start, 0, -1)
+
+
+def _plain_9(partition: int, error: int, base_offset: int, time_ms: int, log_start: int) -> bytes:
+    return _OFFSETS_9.pack(partition, error, base_offset, time_ms, log_start, _NOTHING_MORE)
+
+
 def _encode_partition(answer: PartitionAnswer, version: int) -> bytes:
     partition, error, base_offset, time_ms, log_start, message, leader, record_errors = answer
-    if version < 8:
-        if version < 5:
-            return _OFFSETS_3.pack(partition, error, base_offset, time_ms)
-        return _OFFSETS_5.pack(partition, error, base_offset, time_ms, log_start)
+    has_hint = leader is not None and version >= LEADER_HINTS_FROM
+    if version < 8 or not (message is not None or record_errors or has_hint):
+        return plain_encoder(version)(partition, error, base_offset, time_ms, log_start)
     flexible = version >= FLEXIBLE_FROM
-    if message is None and not record_errors and (leader is None or version < LEADER_HINTS_FROM):
-        if flexible:
-            return _OFFSETS_9.pack(partition, error, base_offset, time_ms, log_start, _NOTHING_MORE)
-        return _OFFSETS_8.pack(partition, error, base_offset, time_ms, log_start, 0, -1)
     parts = [
         _OFFSETS_5.pack(partition, error, base_offset, time_ms, log_start),
         wire.encode_count(len(record_errors), flexible=flexible),

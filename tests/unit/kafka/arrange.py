@@ -145,6 +145,7 @@ class MemoryChannel:
 
     def __init__(self, peer: str = "127.0.0.1:1") -> None:
         self.peer = peer
+        self.descriptor = -1
         self.is_full = False
         self.is_sending = False
         self.received = b""
@@ -202,6 +203,7 @@ class FakeReplica:
         version: int,
         pending: Any,
         slot: int,
+        now_ms: int,
     ) -> None:
         if self.refuses:
             pending.resolve(slot, self.refuses, -1)

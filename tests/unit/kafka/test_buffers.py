@@ -1,6 +1,8 @@
 """The receive pool: its bound, reuse, and who is served when it is exhausted."""
 
+import resource
 from collections.abc import Callable
+from pathlib import Path
 
 from app.kafka.buffers import SPARE_BYTES_MAX, ReceivePool, class_bytes
 from app.limits import KIB, MIB
@@ -132,3 +134,16 @@ def test_waking_many_does_not_nest() -> None:
         assert pool.wait(4 * MIB, 0, gives_back_at_once())
     pool.give_back(held)
     assert served == 5_000 and pool.lent_bytes == 0
+
+
+def test_a_large_buffer_costs_nothing_until_bytes_arrive_in_it() -> None:
+    pool = ReceivePool(256 * MIB)
+    before = resident_bytes()
+    buffer = pool.borrow(100 * MIB)
+    assert buffer is not None and len(buffer) == 100 * MIB
+    assert resident_bytes() - before < 10 * MIB
+
+
+def resident_bytes() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize()

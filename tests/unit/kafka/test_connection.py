@@ -5,8 +5,10 @@ import pytest
 from app import limits
 from app.kafka.connection import LEGAL, State
 from app.kafka.context import KafkaSettings
+from app.kafka.listener import Door
 from tests.unit.kafka.arrange import (
     Kit,
+    MemoryChannel,
     Throttle,
     correlation_ids,
     decoded,
@@ -133,8 +135,10 @@ async def test_requests_wait_in_order_while_the_log_holds_too_much() -> None:
         kit.controller.add("orders")
         first, second = kit.connect(), kit.connect()
         kit.registry.wal.pending_bytes = limits.WAL_PENDING_BYTES_MAX + 1
-        first.send(produce(1) + produce(2))
-        second.send(produce(3) + produce(4))
+        first.send(produce(1))  # what one read brings is taken, and then no more
+        second.send(produce(3))
+        first.send(produce(2))
+        second.send(produce(4))
         assert len(kit.replica("orders").appended) == 2
         kit.registry.wal.pending_bytes = 0
         kit.registry.drained()
@@ -312,4 +316,32 @@ async def test_hostile_pipelines_do_not_exhaust_the_stack() -> None:
         )  # fmt: skip
         peer.send(one * 5_000)
         await settled()
-        assert correlation_ids(peer.taken()) == [1, 2] * 5_000
+        answered = correlation_ids(peer.taken())
+        assert len(answered) < 10_000, "one connection had the loop for itself"
+        while len(answered) < 10_000:
+            peer.more()
+            await settled()
+            answered += correlation_ids(peer.taken())
+        assert answered == [1, 2] * 5_000
+
+
+async def test_connections_never_take_the_last_descriptors() -> None:
+    async with Kit(settings=KafkaSettings(descriptors_max=100)) as kit:
+        accepted = kit.connect()
+        assert not accepted.channel.is_aborted
+        late = MemoryChannel()
+        late.descriptor = 100
+        Door(kit.listener, "plain").accept().connected(late)
+        assert late.is_aborted
+        assert kit.listener.refused == 1
+
+
+async def test_a_file_that_could_not_be_sent_is_an_event_and_a_lost_peer_is_none(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with Kit() as kit:
+        kit.connect().connection.disconnected(ConnectionResetError(104, "reset"))
+        kit.connect().connection.disconnected(TimeoutError("closed before all was sent"))
+        assert not caplog.records
+        kit.connect().connection.disconnected(OSError(5, "Input/output error"))
+        assert [record.getMessage() for record in caplog.records] == ["connection.failed"]

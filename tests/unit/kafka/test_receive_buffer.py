@@ -110,3 +110,67 @@ def test_a_full_buffer_asks_for_a_spare_one() -> None:
     made.start = made.end
     made.settle(is_held=False)
     assert len(made.view) > limits.RECEIVE_BUFFER_IDLE_BYTES
+
+
+def stalled(pool: ReceivePool) -> ReceiveBuffer:
+    """Borrows most of the pool for a request of which only the start arrives."""
+    made = buffer(pool)
+    arrive(made, (12 * limits.MIB).to_bytes(4, "big") + bytes(100))
+    assert made.settle(is_held=False)
+    left = bytes(20_000)
+    while left:
+        left = arrive(made, left)
+        assert made.settle(is_held=False)
+    return made
+
+
+def test_a_request_that_does_not_arrive_is_overdue_only_while_others_wait() -> None:
+    pool = ReceivePool(16 * limits.MIB)
+    made = stalled(pool)
+    assert not any([made.is_overdue(3) for _ in range(10)])
+    other = buffer(pool)
+    arrive(other, (8 * limits.MIB).to_bytes(4, "big"))
+    assert other.settle(is_held=False) and pool.is_wanted
+    assert [made.is_overdue(3) for _ in range(3)] == [False, False, True]
+    made.discard()
+    assert not pool.is_wanted and len(other.view) >= 8 * limits.MIB
+
+
+def test_a_request_that_arrives_is_not_overdue_however_long_others_wait() -> None:
+    pool = ReceivePool(16 * limits.MIB)
+    made = stalled(pool)
+    other = buffer(pool)
+    arrive(other, (8 * limits.MIB).to_bytes(4, "big"))
+    other.settle(is_held=False)
+    for _ in range(10):
+        assert not made.is_overdue(2)
+        assert not made.is_overdue(2)
+        made.start += 10  # a request was parsed
+
+
+def test_a_quiet_buffer_goes_home_with_a_little_left_in_it() -> None:
+    pool = ReceivePool(16 * limits.MIB)
+    made = buffer(pool)
+    start = (12 * limits.MIB).to_bytes(4, "big") + b"start of a request"
+    arrive(made, start)
+    made.settle(is_held=False)
+    assert pool.lent_bytes > 0
+    made.give_back()
+    assert pool.lent_bytes == 0
+    assert bytes(made.view[made.start : made.end]) == start
+    assert len(made.room()) > 0
+
+
+def test_a_lent_buffer_takes_no_more_small_requests_at_once_than_an_own_one() -> None:
+    pool = ReceivePool(16 * limits.MIB)
+    made = buffer(pool)
+    left = frame(bytes(4 * limits.MIB))
+    while left:
+        left = arrive(made, left)
+        assert made.settle(is_held=False)
+    made.start = made.end
+    made.settle(is_held=False)
+    assert len(made.view) > 4 * limits.MIB
+    arrive(made, frame(b"small")[:5])
+    made.settle(is_held=False)
+    assert 0 < len(made.room()) <= 64 * limits.KIB

@@ -95,25 +95,8 @@ class FakeWal:
         self.listener: Replica | None = None
         self.failure: StorageFailed | None = None
 
-    def append(
-        self,
-        key: PartitionKey,
-        view: memoryview,
-        base_offset: int,
-        end_offset: int,
-        leader_epoch: int,
-        max_timestamp: int,
-        *,
-        log_append_time_ms: int = -1,
-    ) -> int:
-        if self.failure is not None:
-            raise self.failure
-        stored = bytearray(view)
-        batch.patch(stored, 0, base_offset, leader_epoch)
-        if log_append_time_ms >= 0:
-            batch.patch_log_append_time(stored, 0, len(stored), log_append_time_ms)
-        self.frames.append((key, FrameKind.BATCHES, base_offset, end_offset, bytes(stored)))
-        return len(self.frames)
+    def stream(self, key: PartitionKey) -> "FakeStream":
+        return FakeStream(self, key)
 
     def append_control(self, key: PartitionKey, kind: int, offset: int, leader_epoch: int) -> int:
         if self.failure is not None:
@@ -123,6 +106,43 @@ class FakeWal:
 
     def batches(self) -> list[bytes]:
         return [stored for _, kind, _, _, stored in self.frames if kind == FrameKind.BATCHES]
+
+
+class FakeStream:
+    def __init__(self, wal: FakeWal, key: PartitionKey) -> None:
+        self.wal = wal
+        self.key = key
+
+    def append(
+        self,
+        view: memoryview,
+        base_offset: int,
+        end_offset: int,
+        leader_epoch: int,
+        max_timestamp: int,
+    ) -> int:
+        if self.wal.failure is not None:
+            raise self.wal.failure
+        stored = bytearray(view)
+        batch.patch(stored, 0, base_offset, leader_epoch)
+        self.wal.frames.append(
+            (self.key, FrameKind.BATCHES, base_offset, end_offset, bytes(stored))
+        )
+        return len(self.wal.frames)
+
+    def append_stamped(
+        self,
+        view: memoryview,
+        base_offset: int,
+        end_offset: int,
+        leader_epoch: int,
+        append_time_ms: int,
+    ) -> int:
+        stored = bytearray(view)
+        batch.patch_log_append_time(stored, 0, len(stored), append_time_ms)
+        return self.append(
+            memoryview(stored), base_offset, end_offset, leader_epoch, append_time_ms
+        )
 
 
 KEY = PartitionKey(TopicId(bytes(15) + b"\x01"), 0)
@@ -152,7 +172,9 @@ class Bench:
         """Append as the produce handler does: from the middle of a larger buffer."""
         pending = Pending(timeout_ms)
         view = memoryview(bytearray(b"\xff" * 7 + records + b"\xff" * 5))
-        self.replica.append(view, 7, 7 + len(records), acks, version, pending, 0)
+        self.replica.append(
+            view, 7, 7 + len(records), acks, version, pending, 0, self.world.clock.now_ms()
+        )
         return pending
 
     def sync(self) -> None:

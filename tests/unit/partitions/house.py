@@ -84,7 +84,8 @@ class House:
         pending = Pending()
         view = memoryview(records)
         replica = self.replica(name, partition)
-        replica.append(view, 0, len(records), acks, 9, pending, 0)
+        now_ms = self.world.clock.now_ms()
+        replica.append(view, 0, len(records), acks, 9, pending, 0, now_ms)
         return pending
 
     async def produce(
@@ -107,11 +108,16 @@ class House:
         *,
         bytes_max: int = 1 << 30,
         at_least_one: bool = True,
+        copies_max: int = 1 << 30,
         epoch: int = -1,
     ) -> tuple[ReadResult, bytes]:
         """The result and the bytes that a client would get for it: hot if it can be, else cold."""
         replica, wanted = self.replica(name, partition), (offset, bytes_max, 0)
-        options = {"at_least_one": at_least_one, "current_leader_epoch": epoch}
+        options = {
+            "at_least_one": at_least_one,
+            "copies_max": copies_max,
+            "current_leader_epoch": epoch,
+        }
         result = try_read(replica, *wanted, **options)
         if result is None:
             result = await read(replica, *wanted, **options)

@@ -183,3 +183,21 @@ def test_a_disk_that_cannot_be_read_is_a_storage_error_and_no_pin_stays() -> Non
         return await wal.slices(key, 0, 3, 1 << 30, at_least_one=True)
 
     simulate(scenario, 1)
+
+
+def test_copies_are_bounded_whatever_the_client_asks_for_and_the_first_comes_anyway() -> None:
+    async def scenario(simulation: Simulation) -> None:
+        house = await House(simulation.machine("one")).start(ORDERS)
+        for _ in range(6):
+            await house.produce(records(5))
+            await house.produce(records(1), partition=1)
+        size = len(records(5))
+        for copies_max, count in ((0, 1), (1, 1), (2 * size, 2), (3 * size - 1, 2), (6 * size, 6)):
+            result, read = await house.fetch(0, copies_max=copies_max)
+            assert len(offsets(read)) == count
+            assert result.copied == len(read)
+            assert result.is_cut == (count < 6)
+        result, read = await house.fetch(0, copies_max=size - 1, at_least_one=False)
+        assert (read, result.is_cut) == (b"", True)
+
+    simulate(scenario, 1)

@@ -129,7 +129,8 @@ def test_a_bad_batch_is_refused_at_once_and_leaves_no_trace(
     pending = Pending()
     start = -1 if not sent else 0
     view = memoryview(bytearray(sent))
-    bench.replica.append(view, start, len(sent) or -1, -1, version, pending, 3)
+    now_ms = bench.world.clock.now_ms()
+    bench.replica.append(view, start, len(sent) or -1, -1, version, pending, 3, now_ms)
     assert pending.answers == [(3, code, -1, -1)]
     assert bench.wal.batches() == []
     assert bench.replica.log.end == 0

@@ -1,11 +1,11 @@
 """Reply queues: in order, exactly once, and never later than the deadline allows."""
 
-from app.partitions.replies import NEVER, SWEEP_MS, Deadlines, ReplyQueue
+from app.partitions.replies import SWEEP_MS, Deadlines, ReplyQueue
 from tests.unit.partitions.arrange import ManualWorld, Pending
 
 
-def entry(required: int, pending: Pending, slot: int = 0, deadline: int = NEVER) -> tuple:
-    return (required, pending, slot, 0, required - 1, -1, deadline)
+def entry(required: int, pending: Pending, slot: int = 0, since: int = 0) -> tuple:
+    return (required, pending, slot, 0, required - 1, -1, since)
 
 
 def test_release_answers_everything_at_or_below_the_end_and_nothing_above() -> None:
@@ -43,7 +43,7 @@ def test_a_reply_that_waits_too_long_times_out_not_early_and_at_most_two_sweeps_
     short, long = Pending(1_000), Pending(60_000)
     for pending in (short, long):
         deadlines.watch(queue)
-        queue.insert(entry(9, pending, 0, deadlines.deadline(pending.timeout_ms)))
+        queue.insert(entry(9, pending, 0, deadlines.sweep))
     world.advance(1_000)
     assert short.answer is None
     world.advance(2 * SWEEP_MS)
@@ -58,18 +58,23 @@ def test_deadlines_set_no_timer_while_nothing_waits() -> None:
     deadlines, queue = Deadlines(world), ReplyQueue()
     assert world.timers == 0
     deadlines.watch(queue)
-    queue.insert(entry(1, Pending(), 0, deadlines.deadline(30_000)))
+    queue.insert(entry(1, Pending(), 0, deadlines.sweep))
     assert world.timers == 1
     queue.release(1)
     world.advance(2 * SWEEP_MS)
     assert world.timers == 0
 
 
-def test_a_healthy_queue_is_not_walked_by_a_sweep() -> None:
-    queue, pending = ReplyQueue(), Pending()
-    queue.insert(entry(1, pending, 0, 50))
+def test_a_queue_whose_first_reply_is_young_is_not_walked_by_a_sweep() -> None:
+    queue, hasty, patient = ReplyQueue(), Pending(0), Pending(10 * SWEEP_MS)
+    queue.insert(entry(1, hasty, 0, 50))
+    queue.insert(entry(2, patient, 0, 51))
     before = queue.entries
-    queue.expire(49)
+    queue.expire(51)
     assert queue.entries is before
-    queue.expire(50)
-    assert pending.answer == (7, -1)
+    queue.expire(52)
+    assert hasty.answer == (7, -1)
+    queue.expire(62)
+    assert patient.answer is None
+    queue.expire(63)
+    assert patient.answer == (7, -1)

@@ -162,3 +162,14 @@ def test_a_woken_fetch_may_park_again_while_others_are_being_woken() -> None:
     assert (woken.times, again.times) == (1, 0)
     partition.commit(1)
     assert again.times == 1
+
+
+def test_the_partitions_of_all_parked_fetches_are_bounded() -> None:
+    fetches = ParkedFetches(ManualWorld(), waits_max=5)
+    partitions = [Partition(fetches) for _ in range(3)]
+    _, first = park(fetches, *partitions)
+    assert first is not None
+    assert park(fetches, *partitions)[1] is None
+    assert park(fetches, *partitions[:2])[1] is not None
+    first.cancel()
+    assert park(fetches, *partitions)[1] is not None

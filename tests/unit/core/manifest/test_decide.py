@@ -212,3 +212,13 @@ def test_producer_ids_are_reserved_in_blocks_until_there_are_none() -> None:
     manifest.next_producer_id = ProducerId(2**63 - 500)
     with pytest.raises(PolicyViolation):
         decide.decide_reserve_producer_ids(manifest, ONE)
+
+
+def test_the_partitions_of_all_topics_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decide, "PARTITIONS_MAX", 10)
+    manifest = cluster(topics={"a": 4, "b": 3})
+    assert isinstance(refused(manifest, NewTopic("c", 4)), PolicyViolation)
+    assert len(created(manifest, NewTopic("c", 3)).replicas) == 3
+    manifest.apply(decide.TopicDeleted(manifest.by_name["a"].topic_id))
+    assert len(created(manifest, NewTopic("c", 7)).replicas) == 7
+    assert Manifest.load(manifest.save()).partitions == manifest.partitions == 3

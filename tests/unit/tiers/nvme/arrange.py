@@ -10,6 +10,7 @@ from app.errors import Corrupt
 from app.model import PartitionKey, TopicId
 from app.tiers.nvme import sidecar
 from app.tiers.nvme.block import BATCHES, Block, Frame, FrameKind
+from app.tiers.nvme.commit import Stream
 from app.tiers.nvme.index import Index
 from app.tiers.nvme.lookup import Cold, Lookup, Slice, Warm
 from app.tiers.nvme.recovery import Outcome, Recovery
@@ -239,14 +240,15 @@ class Scribe:
         synced_through: int | None = None,
     ) -> Written:
         """One block: a batch or a control frame for each step, in order."""
-        block = Block(self.sequence, bytearray(1 << 12))
+        open_block = OpenBlock(self.sequence, 1 << 12)
+        block = open_block.block
         for step_key, content in steps:
             self.append_ms += 1
             if isinstance(content, bytes):
-                self._batch(block, step_key, content, epoch)
+                self._batch(open_block, step_key, content, epoch)
             else:
                 kind, offset = content
-                block.open.pop(step_key, None)
+                open_block.streams.pop(step_key, None)
                 block.frames.append(Frame(step_key, kind, offset, epoch, self.append_ms))
                 self._control(step_key, kind, offset)
         end = block.place(self.position)
@@ -265,18 +267,17 @@ class Scribe:
         self.sequence += 1
         return written
 
-    def _batch(self, block: Block, step_key: PartitionKey, content: bytes, epoch: int) -> None:
+    def _batch(
+        self, open_block: "OpenBlock", step_key: PartitionKey, content: bytes, epoch: int
+    ) -> None:
         log = self.contents.setdefault(step_key, [])
         base = self.end(step_key)
         header = batch.read_header(content)
         end = base + header[batch.LAST_OFFSET_DELTA] + 1
-        frame = block.open.get(step_key)
-        if frame is None or frame.leader_epoch != epoch:
-            frame = Frame(step_key, BATCHES, base, epoch, self.append_ms)
-            block.frames.append(frame)
-            block.open[step_key] = frame
-        at = block.append(frame, memoryview(content), base, end, epoch, header[batch.MAX_TIMESTAMP])
-        log.append((base, end, bytes(block.view[at : at + len(content)])))
+        open_block.append(step_key, content, base, end, epoch, self.append_ms)
+        stored = bytearray(content)
+        batch.patch(stored, 0, base, epoch)
+        log.append((base, end, bytes(stored)))
 
     def _control(self, step_key: PartitionKey, kind: FrameKind, offset: int) -> None:
         if kind == FrameKind.TRUNCATED:
@@ -291,6 +292,35 @@ class Scribe:
     def end(self, step_key: PartitionKey) -> int:
         log = self.contents.get(step_key)
         return log[-1][1] if log else 0
+
+
+class OpenBlock:
+    """What streams ask of group commit, over one block that never closes."""
+
+    def __init__(self, sequence: int, capacity: int) -> None:
+        self.block = Block(sequence, bytearray(capacity))
+        self.block.full_at = 1 << 62
+        self.streams: dict[PartitionKey, Stream] = {}
+        self._append_ms = 0
+
+    def append(
+        self,
+        stream_key: PartitionKey,
+        content: bytes,
+        base: int,
+        end: int,
+        epoch: int,
+        append_ms: int,
+    ) -> None:
+        self._append_ms = append_ms
+        stream = self.streams.setdefault(stream_key, Stream(self, stream_key))
+        timestamp = batch.read_header(content)[batch.MAX_TIMESTAMP]
+        stream.append(memoryview(content), base, end, epoch, timestamp)
+
+    def open_frame(self, stream: Stream, base: int, epoch: int) -> Frame:
+        frame = stream.frame = Frame(stream.key, BATCHES, base, epoch, self._append_ms)
+        self.block.frames.append(frame)
+        return frame
 
 
 def recover(

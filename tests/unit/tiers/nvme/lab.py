@@ -133,8 +133,8 @@ class Process:
         # The state first, then the append: the WAL may take the states of everything within it.
         self.states.batch(key, batch.read_header(stored), self.clock.latest)
         self.contents.setdefault(key, []).append((base, end, bytes(stored)))
-        return self.wal.append(
-            key, memoryview(content), base, end, epoch, header[batch.MAX_TIMESTAMP]
+        return self.wal.stream(key).append(
+            memoryview(content), base, end, epoch, header[batch.MAX_TIMESTAMP]
         )
 
     def control(self, key: PartitionKey, kind: FrameKind, offset: int, epoch: int = 0) -> int:

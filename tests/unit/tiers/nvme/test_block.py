@@ -7,26 +7,23 @@ from app.tiers.nvme import block as blocks
 from app.tiers.nvme.block import BATCHES, Block, BlockHeader, Frame, FrameKind
 from app.tiers.nvme.file_header import WrittenByNewer, crc32c
 from streambus.protocol import batch
-from tests.unit.tiers.nvme.arrange import A, B, key, records
+from tests.unit.tiers.nvme.arrange import A, B, OpenBlock, key, records
 
 
 def filled(*steps: tuple[int, bytes], capacity: int = 1 << 16) -> tuple[Block, dict[int, bytes]]:
     """A block of batches for partitions by number, and what each should hold."""
-    block = Block(7, bytearray(capacity))
+    open_block = OpenBlock(7, capacity)
     ends: dict[int, int] = {}
     contents: dict[int, bytes] = {}
     for number, content in steps:
         base = ends.get(number, 0)
-        frame = block.open.get(key(number))
-        if frame is None:
-            frame = block.open[key(number)] = Frame(key(number), BATCHES, base, 4, 99)
-            block.frames.append(frame)
         header = batch.read_header(content)
         end = ends[number] = base + header[batch.LAST_OFFSET_DELTA] + 1
-        block.append(frame, memoryview(content), base, end, 4, header[batch.MAX_TIMESTAMP])
+        open_block.append(key(number), content, base, end, 4, 99)
         stored = bytearray(content)
         batch.patch(stored, 0, base, 4)
         contents[number] = contents.get(number, b"") + bytes(stored)
+    block = open_block.block
     return block, contents
 
 
@@ -67,9 +64,16 @@ def test_each_frame_is_one_range_of_its_partition_s_batches_in_order() -> None:
 
 
 def test_neighbours_in_memory_and_on_disk_are_written_as_one() -> None:
-    block, _ = filled((1, records(8)), (1, records(8)), (2, records(8)))
+    block, _ = filled((1, records(8)), (2, records(8)), (3, records(8)))
     block.place(4096)
     assert len(block.pack(3, 5, 6)) <= 3  # head, all batches, padding
+
+
+def test_a_frame_of_many_small_batches_is_made_of_few_runs() -> None:
+    block, _ = filled(*((1 + n % 4, records(8)) for n in range(256)))
+    block.place(4096)
+    assert len(block.pack(3, 5, 6)) <= 2 + 4 * 7
+    assert block.used <= 2 * sum(frame.length for frame in block.frames)
 
 
 def test_no_call_gets_more_buffers_than_it_takes() -> None:

@@ -63,7 +63,7 @@ def test_damage_to_rows_is_seen_when_they_are_read() -> None:
     place = found.extents[0].place
     assert place is not None
     scribe.files.names[PATH][place[0] + 11] ^= 1
-    with pytest.raises(Corrupt, match="a restart rebuilds"):
+    with pytest.raises(Corrupt, match="move this file away and restart"):
         sidecar.read_rows(scribe.files, PATH, place)
     del scribe.files.names[PATH]
     with pytest.raises(Corrupt, match="gone"):

@@ -190,7 +190,7 @@ def test_offsets_that_come_in_any_order_are_read_in_order(run: Run) -> None:
         lab.random.shuffle(order)
         for n in order:
             content = records(sizes[n], fill=n + 1)
-            block = process.wal.append(A, memoryview(content), n, n + 1, 0, 0)
+            block = process.wal.stream(A).append(memoryview(content), n, n + 1, 0, 0)
             whole[n] = process_stored(content, n)
             if lab.random.random() < 0.3:
                 await process.wal.synced(block)
@@ -419,9 +419,8 @@ def test_log_append_time_is_stamped_into_the_batch(run: Run) -> None:
         from streambus.protocol import batch
 
         process = await Process(lab).start()
-        block = process.wal.append(
-            A, memoryview(records()), 0, 1, 3, 1_000, log_append_time_ms=77_000
-        )
+        stream = process.wal.stream(A)
+        block = stream.append_stamped(memoryview(records()), 0, 1, 3, 77_000)
         await process.wal.synced(block)
         content = await process.read(A)
         header = batch.read_header(content)
@@ -467,7 +466,7 @@ def test_two_logs_of_one_world_share_nothing(run: Run) -> None:
         first = await Process(lab).start()
         other = Wal(first.world, lab.directory + "-2", SMALL, first.clock, first)
         await other.open(type(first.states)())
-        block = other.append(A, memoryview(records(5)), 0, 1, 0, 0)
+        block = other.stream(A).append(memoryview(records(5)), 0, 1, 0, 0)
         await first.write(A, records(9))
         await other.synced(block)
         assert len(await first.read(A)) == len(first.contents[A][0][2])
