@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, cast
 from app.config import BrokerConfig
 from app.main import Started, started
 from app.security.ports import Authorizer, Quotas
-from app.world.ports import World
+from app.world.ports import Network, World
 from streambus.protocol import api, frames
 from streambus.protocol.messages import control
 from streambus.protocol.messages import fetch as fetching
@@ -161,18 +161,18 @@ class TopicSeen(NamedTuple):
 
 
 class KafkaClient:
-    """One connection. Requests may be sent before earlier ones are answered."""
+    """One connection, on any world. Requests may be sent before earlier ones are answered."""
 
-    def __init__(self, world: SimWorld, host: str, name: str = "sim") -> None:
-        self._world = world
-        self._host = host
+    def __init__(self, network: Network, host: str, port: int = PORT, name: str = "sim") -> None:
+        self._network = network
+        self._address = (host, port)
         self.name = name
         self._receiver = _Receiver()
         self._correlation_id = 0
 
     async def open(self) -> "KafkaClient":
         try:
-            await self._world.network.connect(self._host, PORT, self._receiver)
+            await self._network.connect(*self._address, self._receiver)
         except OSError as error:
             raise NoAnswer(str(error)) from error
         return self

@@ -76,8 +76,10 @@ class PartitionHistory:
                 raise self.fail(f"offset {offset} was read as another record than acknowledged")
             if self.offsets.get(value, offset) != offset:
                 raise self.fail(f"read at {self.offsets[value]}, acknowledged at {offset}")
-            if stamp >= 0:
-                self.stamped[offset] = stamp
+            if stamp >= 0 and self.stamped.setdefault(offset, stamp) != stamp:
+                raise self.fail(f"offset {offset}: stamped {self.stamped[offset]}, then {stamp}")
+            if stamp >= 0 and read is not None and read.timestamp != stamp:
+                raise self.fail(f"offset {offset} was read as of {read.timestamp}, not {stamp}")
         self.show(base_offset + len(values), None)
 
     # What consumers were told

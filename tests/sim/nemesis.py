@@ -24,22 +24,25 @@ class Nemesis:
         self.machine = run.broker.machine
         self._wall_offset_ms = 0
         self._until_ms = 0
-        self.faults: tuple[Callable[[], Awaitable[None]], ...] = (
-            self.lose_power,
-            self.lose_power_in_a_job,
+        self.faults: list[Callable[[], Awaitable[None]]] = [
             self.kill,
             self.stop,
-            self.fail_a_sync,
-            self.fail_a_write,
-            self.fill_the_disk,
-            self.fail_the_manifest,
             self.fail_reads,
             self.forget_the_cache,
             self.jump_the_clock,
             self.cut_the_network,
             self.reset_connections,
             self.slow_down,
-        )
+        ]
+        if not run.is_lax:
+            self.faults += [
+                self.lose_power,
+                self.lose_power_in_a_job,
+                self.fail_a_sync,
+                self.fail_a_write,
+                self.fill_the_disk,
+                self.fail_the_manifest,
+            ]
 
     async def live(self, life_ms: int) -> None:
         self._until_ms = self.run.simulation.loop.now_us // 1_000 + life_ms
@@ -61,7 +64,8 @@ class Nemesis:
 
     async def restart_once(self) -> None:
         """Any of the ways in which a process ends, then a start."""
-        how = self.random.choice((self.broker.kill, self.broker.crash, self.broker.stop))
+        ways = [self.broker.kill, self.broker.stop]
+        how = self.random.choice(ways if self.run.is_lax else [*ways, self.broker.crash])
         ended = how()
         if ended is not None:
             await ended
@@ -75,7 +79,7 @@ class Nemesis:
         random, disk = self.random, self.machine.disk
         self.broker.kill()
         while True:
-            if random.random() < 0.3:
+            if random.random() < 0.3 and not self.run.is_lax:
                 disk.crash_at(random.randint(0, 40))
             await self._wait(0.0, 0.3)
             try:

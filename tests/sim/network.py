@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import TYPE_CHECKING
 
-from app.limits import OUTBOUND_BYTES_MAX
+from app.limits import OUTBOUND_BYTES_MAX, OUTBOUND_PARTS_MAX
 from app.world.ports import FileRange, Receiver
 from tests.sim.files import SimFile
 from tests.sim.trace import digest
@@ -86,6 +86,8 @@ class SimListening:
 class SimChannel:
     """One end of a connection. What it sends waits here until the other end took it."""
 
+    descriptor = -1
+
     def __init__(self, world: "SimWorld", receiver: Receiver, peer: str) -> None:
         self.world = world
         self.peer = peer
@@ -124,7 +126,7 @@ class SimChannel:
                 self.world.trace("send", self.peer, len(part), digest(part))
                 self._queue.append(part)
                 self._bytes_waiting += len(part)
-        if self._bytes_waiting > OUTBOUND_BYTES_MAX:
+        if self._bytes_waiting > OUTBOUND_BYTES_MAX or len(self._queue) > OUTBOUND_PARTS_MAX:
             self.is_full = True
         self.schedule()
 
@@ -195,7 +197,11 @@ class SimChannel:
                 other.world.report("a receiver raised", error)
                 other.fail(error)
                 return
-        if self.is_full and self._bytes_waiting < OUTBOUND_BYTES_MAX // 2:
+        if (
+            self.is_full
+            and self._bytes_waiting < OUTBOUND_BYTES_MAX // 2
+            and len(self._queue) < OUTBOUND_PARTS_MAX // 2
+        ):
             self.is_full = False
             self.world.later(0.0, self._receiver.drained)
         if self._is_closing and not self._queue:

@@ -31,6 +31,8 @@ class Outgoing:
     values: list[bytes]
     raw: bytes
     answer: Any = None
+    committed: int = 0
+    """The high watermark that clients knew of when this was sent."""
     was_refusing: bool = False
     """The log had failed for good when this was sent: nobody may acknowledge it."""
 
@@ -143,6 +145,7 @@ class Producer:
         """Send everything unanswered, in order, and hear what became of it. False: begin anew."""
         topic = (place.topic.name.encode(), place.topic.topic_id)
         for out in place.outgoing:
+            out.committed = place.history.high_watermark
             out.was_refusing = self.run.has_failed
             out.answer = client.send_produce(
                 topic, place.partition, out.raw, acks=self.acks, version=self.version
@@ -160,7 +163,10 @@ class Producer:
                 assert not out.was_refusing, "acknowledged after the log had failed"
                 # Behind a batch that failed, an idempotent one can only be out of order.
                 assert not (has_failed and self.idempotent), "acknowledged behind a refused batch"
+                assert (stamp >= 0) == place.topic.stamps, (place.topic, stamp)
                 place.history.acknowledge(out.values, offset, stamp)
+                if offset < out.committed:
+                    self.run.history.mark("produce.duplicate")
                 place.history.show(None, start)
                 place.outgoing.remove(out)
                 self.run.history.mark("produce.acknowledged")

@@ -6,6 +6,7 @@ often each kind of thing happened.
 """
 
 import asyncio
+import logging
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from random import Random
@@ -14,6 +15,7 @@ from typing import Any
 from app.config import BrokerConfig, LimitsConfig, TopicsConfig, WalConfig
 from app.limits import KIB
 from app.partitions.replica import LEADING
+from app.telemetry import events
 from tests.sim.broker import KafkaClient, NoAnswer, SimBroker
 from tests.sim.consumers import Consumer
 from tests.sim.history import History
@@ -23,7 +25,8 @@ from tests.sim.verdict import Verdict
 from tests.sim.world import Simulation
 
 LIFE_MS = 12_000
-TOPIC_EXISTS, STORAGE_ERROR, TIMED_OUT, UNKNOWN_TOPIC = 36, 56, 7, 3
+LIFE_S_MAX = 600  # of virtual time: a client that never gets its answer is a failure, not a hang
+TOPIC_EXISTS, STORAGE_ERROR, TIMED_OUT, UNKNOWN_TOPIC, UNKNOWN_TOPIC_ID = 36, 56, 7, 3, 100
 
 # In a ring everything goes after a while, so segments are retired and used again and again.
 RING = {"retention.ms": "2000"}
@@ -51,8 +54,9 @@ class Topic:
 
 
 class Workload:
-    def __init__(self, simulation: Simulation) -> None:
+    def __init__(self, simulation: Simulation, alarms: "Alarms") -> None:
         self.simulation = simulation
+        self.alarms = alarms
         self.random = self.random_of("workload")
         self.history = History()
         self.topics: dict[bytes, Topic] = {}
@@ -60,13 +64,16 @@ class Workload:
         self.is_done = False
         self.is_large = self.random.random() < 0.3
         self.is_ring = self.random.random() < 0.5
+        # Acknowledged before the disk has it: then only processes die, and that must cost nothing.
+        self.is_lax = self.random.random() < 0.15
         random = self.random
+        sync = random.choice(("os", "interval:5", "interval:200")) if self.is_lax else "block"
         segment_bytes = 256 * KIB if self.is_large else random.choice((16, 64, 128)) * KIB
         self.broker = SimBroker(
             simulation.machine("broker"),
             BrokerConfig(
                 data="/data",
-                wal=WalConfig(segment_bytes=segment_bytes),
+                wal=WalConfig(segment_bytes=segment_bytes, sync=sync),
                 topics=TopicsConfig(
                     retention_check_ms=200 if self.is_ring else random.choice((200, 1_000, 5_000))
                 ),
@@ -84,7 +91,7 @@ class Workload:
     # What actors use
 
     async def connect(self) -> KafkaClient:
-        return await KafkaClient(self.client_world, "broker").open()
+        return await KafkaClient(self.client_world.network, "broker").open()
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
@@ -143,8 +150,10 @@ class Workload:
                 client = await self.connect()
                 try:
                     error = await client.delete_topic(topic.name)
-                    assert error in (0, UNKNOWN_TOPIC, STORAGE_ERROR, TIMED_OUT), error
-                    topic.is_deleted = error in (0, UNKNOWN_TOPIC)
+                    # Behind an attempt whose answer got lost the topic may be gone already.
+                    gone = (0, UNKNOWN_TOPIC, UNKNOWN_TOPIC_ID)
+                    assert error in (*gone, STORAGE_ERROR, TIMED_OUT), error
+                    topic.is_deleted = error in gone
                     if topic.is_deleted:
                         seen = (await client.metadata([topic.name]))[topic.name]
                         assert seen.error == UNKNOWN_TOPIC, f"deleted, and Metadata says {seen}"
@@ -173,6 +182,7 @@ class Workload:
 
     def look(self) -> None:
         self.broker.check()
+        self.alarms.check()
         broker = self.broker.broker
         if broker is None or not self.broker.is_up:
             return
@@ -209,11 +219,49 @@ class Workload:
         await nemesis.restart_once()
         await verdict.read_everything()
         await self.broker.stop()
+        self.alarms.check()
         return {
             **self.history.marks,
             "records": sum(len(each.records) for each in self.history.partitions.values()),
         }
 
 
+class Alarms(logging.Handler):
+    """Events that nothing which the nemesis does may cause: it never makes stored bytes wrong."""
+
+    NAMES = frozenset(
+        (
+            "wal.corrupt",
+            "replica.quarantined",
+            "replica.fenced",
+            "manifest.damaged",
+            "connection.refused",
+            "request.failed",
+            "loop.error",
+            "broker.failed",
+        )
+    )
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.raised: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        fields = getattr(record, "fields", {})
+        # A failed acks=0 ends its connection, as in Kafka: there is no other answer to it.
+        if record.getMessage() in self.NAMES and "acks=0" not in fields.get("reason", ""):
+            self.raised.append(f"{record.getMessage()} {fields}")
+
+    def check(self) -> None:
+        assert not self.raised, self.raised
+
+
 async def live(simulation: Simulation) -> dict[str, int]:
-    return await Workload(simulation).live()
+    alarms = Alarms()
+    events.LOGGER.addHandler(alarms)
+    try:
+        async with asyncio.timeout(LIFE_S_MAX):
+            run = Workload(simulation, alarms)
+            return await run.live()
+    finally:
+        events.LOGGER.removeHandler(alarms)
