@@ -1,6 +1,6 @@
-"""Builds the optional record kernel; without a compiler the plain Python twin serves.
+"""Builds the optional kernels; without a compiler their plain Python twins serve.
 
-The kernel gives the same results many times faster. Its absence must not stop an installation: the
+A kernel gives the same results many times faster. Its absence must not stop an installation: the
 extensions are optional, and so is Cython itself where the build is not isolated.
 """
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 TICKS = os.sysconf("SC_CLK_TCK")
+BYTE_CODE = Path(__file__).parent.parent / ".cache" / "byte-code"
 
 
 def free_port() -> int:
@@ -30,8 +31,13 @@ class BrokerProcess:
         """Start the process and return at once."""
         flags = ["--listen", self.address, "--data", str(self.data), *self.flags]
         program = Path(sys.executable).with_name("streambus")
+        # As where it was installed: with byte code on disk, whatever this shell is set to.
+        environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(BYTE_CODE)}
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
         with (self.data.parent / f"{self.data.name}.log").open("ab") as log:
-            self.process = subprocess.Popen([program, "dev", *flags], stdout=log, stderr=log)
+            self.process = subprocess.Popen(
+                [program, "dev", *flags], stdout=log, stderr=log, env=environment
+            )
 
     def start(self) -> float:
         """Start and wait for the first answered ApiVersions; returns seconds from process start."""

@@ -125,6 +125,55 @@ def read_sent(
     return header if crc32c(view[start + CRC_START : end]) == crc else None
 
 
+def extended_crc(uint32_t crc, view, Py_ssize_t start, Py_ssize_t end):
+    cdef Py_buffer buffer
+    cdef uint32_t own
+    assert end - start >= HEADER_BYTES
+    crc = crc32c(view[start : start + CRC_START], crc)
+    PyObject_GetBuffer(view, &buffer, PyBUF_SIMPLE)
+    try:
+        if start < 0 or end > buffer.len:
+            raise IndexError(f"a batch at {start}..{end} of {buffer.len} bytes")
+        own = uint32_at(<const uint8_t*>buffer.buf + start + 17)
+    finally:
+        PyBuffer_Release(&buffer)
+    # What was summed before counts as if so many zeros had followed it: times x^(8 * length).
+    return times(power(end - start - CRC_START), crc) ^ own
+
+
+# Polynomials over GF(2) modulo CRC-32C's, the highest bit for x^0 (Adler's crc32_combine).
+cdef uint32_t POLYNOMIAL = 0x82F63B78
+cdef uint32_t[32] SQUARES  # x^(2^n)
+
+
+cdef uint32_t times(uint32_t a, uint32_t b) noexcept nogil:
+    cdef uint32_t product = 0
+    while a:
+        if a >> 31:
+            product ^= b
+        a <<= 1
+        b = (b >> 1) ^ (POLYNOMIAL if b & 1 else 0)
+    return product
+
+
+cdef uint32_t power(uint64_t octets) noexcept nogil:
+    """x^(8 * octets)."""
+    cdef uint32_t result = <uint32_t>1 << 31
+    cdef int n = 3
+    while octets:
+        if octets & 1:
+            result = times(SQUARES[n & 31], result)
+        octets >>= 1
+        n += 1
+    return result
+
+
+cdef int _n
+SQUARES[0] = <uint32_t>1 << 30
+for _n in range(1, 32):
+    SQUARES[_n] = times(SQUARES[_n - 1], SQUARES[_n - 1])
+
+
 def decode_usual(view, Py_ssize_t position, Py_ssize_t end, int version):
     cdef Py_buffer buffer
     cdef const uint8_t* start

@@ -1,6 +1,6 @@
 """What producers send, read in plain Python: the twin of the compiled `_kernel_produce`.
 
-Owns    the two quick readings of the produce path: each gives what it read, or None if anything is
+Owns    the quick readings of the produce path: each gives what it read, or None if anything is
         unusual. None is no verdict: whoever called looks closer, and finds what is wrong.
 Never   raises on what the bytes say.
 """
@@ -77,6 +77,12 @@ def read_sent(
     ):
         return header
     return None
+
+
+def extended_crc(crc: int, view: memoryview, start: int, end: int) -> int:
+    """The CRC-32C of what had `crc`, followed by the batch at `view[start:end]`, whose own CRC is
+    known to be right: so the kernel has to look at its first bytes only."""
+    return crc32c(view[start:end], crc)
 
 
 def decode_usual(view: memoryview, position: int, end: int, version: int) -> Request | None:

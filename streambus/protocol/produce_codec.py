@@ -6,12 +6,12 @@ Never   gives anything but what the careful readers (`batch.py`, `messages/produ
 """
 
 try:
-    from streambus.protocol._kernel_produce import decode_usual, read_sent
+    from streambus.protocol._kernel_produce import decode_usual, extended_crc, read_sent
 
     KERNEL = "compiled"
 except ImportError:  # no compiler where this was installed: slower, the same answers
-    from streambus.protocol._produce_python import decode_usual, read_sent
+    from streambus.protocol._produce_python import decode_usual, extended_crc, read_sent
 
     KERNEL = "python"
 
-__all__ = ["KERNEL", "decode_usual", "read_sent"]
+__all__ = ["KERNEL", "decode_usual", "extended_crc", "read_sent"]

@@ -18,8 +18,9 @@ from app import limits
 from app.core.hybrid_clock import HybridClock
 from app.errors import InvalidConfig, StorageFailed
 from app.model import PartitionKey
+from app.telemetry import events
 from app.tiers.nvme import spares
-from app.tiers.nvme.block import BATCHES, Block, Frame, FrameKind
+from app.tiers.nvme.block import BATCHES, LARGE_BATCH_BYTES, Block, Frame, FrameKind
 from app.tiers.nvme.failures import storage_failed
 from app.tiers.nvme.segment import PAGE_BYTES, Segment, pack_page
 from app.world.ports import Buffer, File, Files, World
@@ -102,6 +103,8 @@ class Stream:
         block.view[start:end] = batch
         _pack_assigned(block.buffer, start, base_offset, length - LENGTH_PREFIX, leader_epoch)
         frame.at = end
+        if length >= LARGE_BATCH_BYTES:
+            frame.large += (start, end)
         if frame.length >= frame.chunk_due:
             frame.mark(base_offset, max_timestamp)
         elif max_timestamp > frame.chunk_timestamp:
@@ -366,6 +369,19 @@ class GroupCommit:
             future: asyncio.Future[None] = self._loop.create_future()
             self._submit_sync(future)
             await future
+
+    async def sync_written(self) -> None:
+        """After a full disk: what was written before it, and reported where `wal.sync` promises
+        less than a sync, is still whole. A sync that fails proves nothing: then it is given up."""
+        segment, through = self._written_to, self.synced_through
+        if segment is None or self.true_through >= through:
+            return
+        try:
+            await self._lane.run(segment.file.sync)
+        except OSError as error:
+            events.emit("wal.not_synced", events.ERROR, segment=segment.sequence, error=error)
+            return
+        self.true_through = through
 
     def _submit_sync(self, future: "asyncio.Future[None] | None") -> None:
         segment, through = self._written_to, self.synced_through

@@ -95,6 +95,8 @@ class Wal:
         for lane in ("wal", "roll"):
             await self._world.lane(lane).run(partial(int))  # its jobs so far have ended then
         await self._spares.release()
+        if isinstance(self._commit.error, DiskFull):
+            await self._commit.sync_written()
         outcome = await self._recover(fold, self._commit.true_through)
         return outcome.recovered
 

@@ -6,6 +6,7 @@ Trusts  kio's writer with our own values; bytes from outside are read by `entiti
 """
 
 import io
+import sys
 from collections.abc import Callable
 from dataclasses import fields
 from datetime import timedelta
@@ -36,7 +37,16 @@ def _module(api_key: int, version: int, direction: str) -> ModuleType:
     package = _PACKAGES.get(api_key)
     if package is None or not api.is_served(api_key, version):
         raise Malformed(f"{api.name_of(api_key)} has no version {version} here")
-    return import_module(f"kio.schema.{package}.v{version}.{direction}")
+    name = f"kio.schema.{package}.v{version}.{direction}"
+    if "hypothesis" in sys.modules:
+        return import_module(name)
+    # Where it is installed kio imports all of it, for strategies that only tests want: on a
+    # developer's machine that was a third of the broker's start.
+    sys.modules["hypothesis"] = None  # type: ignore[assignment]  # documented: "cannot be imported"
+    try:
+        return import_module(name)
+    finally:
+        del sys.modules["hypothesis"]
 
 
 @cache

@@ -403,7 +403,7 @@ def decode_response(view: memoryview, position: int, end: int, version: int) -> 
     """`position` is that of the body, after the response's header."""
     reader = Reader(view, position, end, flexible=version >= FLEXIBLE_FROM)
     topics: list[tuple[bytes | None, bytes | None, list[PartitionAnswer]]] = []
-    for _ in range(reader.count(5)):
+    for _ in range(reader.count(3)):  # of a name, partitions and tags
         name = topic_id = None
         if version >= TOPIC_IDS_FROM:
             topic_id = reader.uuid()

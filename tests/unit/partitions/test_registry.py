@@ -208,10 +208,11 @@ def test_after_a_failed_sync_nothing_is_acknowledged_and_committed_data_is_still
         simulate(scenario, seed)
 
 
-def test_a_full_disk_refuses_produce_and_everything_resumes_when_there_is_room() -> None:
+@pytest.mark.parametrize("sync", ["block", "interval:50", "os"])
+def test_a_full_disk_refuses_produce_and_everything_resumes_when_there_is_room(sync: str) -> None:
     async def scenario(simulation: Simulation) -> None:
         machine = simulation.machine("one")
-        house = await House(machine).start(ORDERS)
+        house = await House(machine, WalSettings(SEGMENT_BYTES, sync)).start(ORDERS)
         house.world.spawn(house.registry.run())
         acknowledged = 0
         used = sum(inode.allocated for inode in machine.disk.inodes())
@@ -230,11 +231,33 @@ def test_a_full_disk_refuses_produce_and_everything_resumes_when_there_is_room()
         machine.disk.heal()
         await house.world.sleep(3 * REOPEN_MS)
         assert await house.produce(records(5)) == (0, acknowledged)
-        machine.crash()
+        machine.crash() if sync == "block" else machine.kill()
         house = await House(machine).start(at_epoch(ORDERS, 1))
         assert house.replica("orders").high_watermark == acknowledged + 5
 
     for seed in range(3):
+        simulate(scenario, seed)
+
+
+@pytest.mark.parametrize("sync", ["interval:50", "os"])
+def test_a_write_without_room_takes_nothing_that_was_acknowledged(sync: str) -> None:
+    """What `wal.sync` let be acknowledged before its sync is whole: only the last write is not."""
+
+    async def scenario(simulation: Simulation) -> None:
+        machine = simulation.machine("one")
+        house = await House(machine, WalSettings(SEGMENT_BYTES, sync)).start(ORDERS)
+        house.world.spawn(house.registry.run())
+        for start in range(0, 50, 10):
+            assert await house.produce(records(10)) == (0, start)
+        machine.disk.fail("write", errno.ENOSPC)
+        assert (await house.produce(records(1)))[0] == 56
+        await house.world.sleep(3 * REOPEN_MS)
+        assert await house.produce(records(1)) == (0, 50)
+        machine.kill()
+        house = await House(machine).start(at_epoch(ORDERS, 1))
+        assert house.replica("orders").high_watermark == 51
+
+    for seed in range(5):
         simulate(scenario, seed)
 
 

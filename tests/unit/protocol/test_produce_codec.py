@@ -7,6 +7,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from crc32c import crc32c
 
 from streambus.protocol import _produce_python as plain
 from streambus.protocol import batch, produce_codec, wire
@@ -116,6 +117,28 @@ def test_a_compressed_batch_may_claim_more_records_than_it_has_bytes(codec: Modu
         wire.INT32.pack_into(content, 57, count)
         batch.seal(content)
         assert (read(codec, bytes(content)) is not None) is is_usual
+
+
+@both
+@pytest.mark.parametrize("size", [0, 1, 255, 256, 70_000])
+def test_a_batch_s_own_crc_extends_that_of_what_stands_before_it(
+    codec: ModuleType, size: int
+) -> None:
+    content = batch.build([(0, 0, None, bytes(n % 251 for n in range(size)), ())])
+    view = memoryview(b"before" + content + b"behind")
+    crc = 0
+    for before in (b"", b"what stands before", bytes(100)):
+        crc = crc32c(before, crc)
+        extended = codec.extended_crc(crc, view, 6, 6 + len(content))
+        assert extended == crc32c(content, crc)
+        crc = extended
+
+
+@needs_kernel
+def test_the_kernel_reads_no_crc_beyond_the_view() -> None:
+    for start, end in ((0, 62), (-62, 0), (61, 122)):
+        with pytest.raises(IndexError):
+            compiled.extended_crc(0, memoryview(bytes(61)), start, end)
 
 
 def request(version: int, *partitions: int, topics: int = 1, **fields: str) -> bytes:

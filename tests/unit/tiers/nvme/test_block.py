@@ -99,6 +99,18 @@ def test_a_batch_larger_than_the_buffer_makes_a_larger_one_and_moves_nothing() -
         assert raw[at : at + frame.length] == contents[number]
 
 
+def test_the_crc_of_a_frame_is_that_of_its_bytes_whatever_the_sizes_of_its_batches() -> None:
+    sizes = [0, 20_000, 5, 9, 40_000, 30_000, 3, 16_384, 16_200]
+    steps = [(1 + n % 2, records(size, fill=n)) for n, size in enumerate(sizes * 2)]
+    for chosen in (steps, [(1, content) for _, content in steps]):
+        block, contents = filled(*chosen, capacity=1 << 17)
+        block.place(4096)
+        block.pack(3, 5, 6)
+        for frame, content in zip(block.frames, contents.values(), strict=True):
+            assert frame.crc == crc32c(content)
+            assert frame.length == len(content)
+
+
 def test_a_control_frame_has_no_bytes() -> None:
     block = Block(7, bytearray(64))
     block.frames.append(Frame(A, FrameKind.TRUNCATED, 17, 2, 5))
