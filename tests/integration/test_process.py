@@ -1,15 +1,20 @@
 """The process: how it starts, refuses to start, and ends."""
 
+import asyncio
 import shutil
 import signal
 import socket
+import ssl
 import struct
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import trustme
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import TopicPartition as AioPartition
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from benchmarks.broker import BrokerProcess, answers, free_port
@@ -136,7 +141,9 @@ def test_streambus_produces_and_consumes(broker: BrokerProcess) -> None:
     assert streambus("consume", "cli-topic", "--server", broker.address, "--from", "end") == ""
 
 
-def test_tls_serves_the_same_records(tmp_path: Path) -> None:
+@pytest.fixture
+def tls_broker(tmp_path: Path) -> Iterator[tuple[str, str, str]]:
+    """(plain address, TLS address, the authority's certificate) of one broker with two doors."""
     authority = trustme.CA()
     issued = authority.issue_cert("127.0.0.1")
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
@@ -153,18 +160,43 @@ def test_tls_serves_the_same_records(tmp_path: Path) -> None:
     )
     process = subprocess.Popen([STREAMBUS, "serve", "--config", str(config)])
     try:
-        waiting = BrokerProcess(tmp_path / "data", port=port, process=None)
-        while not answers(waiting.port):
+        while not answers(port):
             assert process.poll() is None
-        tls = {"security.protocol": "SSL", "ssl.ca.location": str(tmp_path / "ca.pem")}
-        address = f"127.0.0.1:{tls_port}"
-        values = [bytes([i]) * 300_000 for i in range(10)]
-        produce(address, "secret", values, **tls)
-        assert consume(address, "secret", 10, **tls) == values
-        assert consume(f"127.0.0.1:{port}", "secret", 10) == values
+        yield f"127.0.0.1:{port}", f"127.0.0.1:{tls_port}", str(tmp_path / "ca.pem")
     finally:
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
+
+
+def test_tls_serves_the_same_records(tls_broker: tuple[str, str, str]) -> None:
+    plain, address, authority = tls_broker
+    tls = {"security.protocol": "SSL", "ssl.ca.location": authority}
+    values = [bytes([i]) * 300_000 for i in range(10)]
+    produce(address, "secret", values, **tls)
+    assert consume(address, "secret", 10, **tls) == values
+    assert consume(plain, "secret", 10) == values
+
+
+@pytest.mark.skipif(shutil.which("kcat") is None, reason="kcat is not installed here")
+async def test_tls_is_spoken_by_kcat_and_aiokafka(tls_broker: tuple[str, str, str]) -> None:
+    _, address, authority = tls_broker
+    kcat = ["kcat", "-b", address, "-t", "secret", "-X", "security.protocol=ssl"]
+    kcat += ["-X", f"ssl.ca.location={authority}"]
+    await asyncio.to_thread(
+        subprocess.run, [*kcat, "-P", "-p", "0"], input=b"by kcat\n", check=True, timeout=30
+    )
+    context = ssl.create_default_context(cafile=authority)
+    door = {"bootstrap_servers": address, "security_protocol": "SSL", "ssl_context": context}
+    async with AIOKafkaProducer(**door) as producer:
+        await producer.send_and_wait("secret", b"by aiokafka", partition=0)
+    async with AIOKafkaConsumer(**door) as consumer:
+        consumer.assign([AioPartition("secret", 0)])
+        await consumer.seek_to_beginning()
+        assert [(await consumer.getone()).value for _ in range(2)] == [b"by kcat", b"by aiokafka"]
+    read = await asyncio.to_thread(
+        subprocess.run, [*kcat, "-C", "-e", "-q"], capture_output=True, check=True, timeout=30
+    )
+    assert read.stdout == b"by kcat\nby aiokafka\n"
 
 
 needs_mount = pytest.mark.skipif(
