@@ -40,8 +40,8 @@ class SocketChannel(asyncio.BufferedProtocol):
         self.descriptor = -1
         # The hot path: the loop reaches the receiver in one call, with no method of ours between.
         receiver_buffer = receiver.get_buffer
-        self.get_buffer = lambda hint: receiver_buffer()  # type: ignore
-        self.buffer_updated = receiver.buffer_updated  # type: ignore
+        self.get_buffer = lambda hint: receiver_buffer()  # type: ignore[assignment, method-assign]
+        self.buffer_updated = receiver.buffer_updated  # type: ignore[assignment, method-assign]
 
     # What the loop calls
 

@@ -135,7 +135,9 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     # Callbacks carry the life that they belong to.
 
-    def call_soon(self, callback: Any, *args: Any, context: Any = None) -> Any:  # type: ignore
+    def call_soon(  # type: ignore[override]
+        self, callback: Any, *args: Any, context: Any = None
+    ) -> Any:
         life = LIFE.get() if context is None else context.get(LIFE)
         if life is not None:
             callback, args = _while_alive, (life, callback, args)
@@ -149,10 +151,12 @@ class VirtualLoop(asyncio.BaseEventLoop):
             callback, args = _while_alive, (life, callback, args)
         return super().call_at(when, callback, *args, context=context)
 
-    def call_soon_threadsafe(self, callback: Any, *args: Any) -> Any:  # type: ignore
+    def call_soon_threadsafe(self, callback: Any, *args: Any) -> Any:  # type: ignore[override]
         raise AssertionError("a simulated world has no threads")
 
-    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:  # type: ignore
+    def run_in_executor(  # type: ignore[override]
+        self, executor: Any, func: Any, *args: Any
+    ) -> Any:
         raise AssertionError("a simulated world has no threads: blocking work belongs on a lane")
 
     def _asyncgen_finalizer_hook(self, agen: Any) -> None:
