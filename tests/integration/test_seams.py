@@ -72,8 +72,8 @@ def values_of(view: memoryview | bytes | None) -> list[tuple[int, bytes | None]]
     return found
 
 
-async def until(reached: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
+async def until(reached: Callable[[], object], seconds: float = 10) -> None:
+    async with asyncio.timeout(seconds):
         while not reached():  # noqa: ASYNC110 (what is waited for belongs to the broker)
             await asyncio.sleep(0.005)
 
@@ -220,12 +220,15 @@ class Ring:
         """A client that asked for all of `own` and reads nothing; and the offset that it asked."""
         for _ in range(6):
             await self.write(b"own")
-        await asyncio.sleep(0.1)
-        offset = (await self.client.list_offset(b"own", 0, listing.EARLIEST))[3]
-        reader = await asyncio.to_thread(SlowReader, self.broker.addresses[0])
-        reader.ask("own", offset)
-        await until(self.pinned)
-        return reader, offset
+        while True:
+            offset = (await self.client.list_offset(b"own", 0, listing.EARLIEST))[3]
+            reader = await asyncio.to_thread(SlowReader, self.broker.addresses[0])
+            reader.ask("own", offset)
+            try:
+                await until(self.pinned, seconds=1)
+                return reader, offset
+            except TimeoutError:  # retention moved the start in between: nothing was lent
+                reader.socket.close()
 
     def pinned(self) -> list[Segment]:
         return [each for each in self.broker.registry.wal._segments if each.pins]
