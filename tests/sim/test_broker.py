@@ -1,9 +1,6 @@
 """One seed is one run of a whole broker: the trace is the same, whoever asks."""
 
-import os
-import subprocess
-import sys
-
+from tests.sim.replay import printed
 from tests.sim.workload import live
 from tests.sim.world import simulate
 
@@ -29,16 +26,7 @@ def test_a_brokers_life_does_not_depend_on_pythonhashseed() -> None:
         "    result = simulate(live, seed)\n"
         "    sys.stdout.write(f'{result.trace_hash} {sorted(result.value.items())}')\n"
     )
-    answers = {
-        subprocess.run(
-            [sys.executable, "-c", program],
-            env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": os.getcwd()},
-            capture_output=True,
-            check=True,
-            text=True,
-        ).stdout
-        for hash_seed in ("0", "1", "77")
-    }
+    answers = printed(program, ("0", "1", "77"))
     assert len(answers) == 1
     (answer,) = answers
     assert answer.startswith(simulate(live, 3).trace_hash)

@@ -2,15 +2,13 @@
 
 import asyncio
 import hashlib
-import os
-import subprocess
-import sys
 from functools import partial
 
 import pytest
 
 from tests.sim.loop import Deadlock, VirtualLoop
 from tests.sim.peer import Peer
+from tests.sim.replay import printed
 from tests.sim.world import Simulation, SimWorld, Unhandled, simulate
 
 # One seed, one run
@@ -85,16 +83,7 @@ def test_the_trace_does_not_depend_on_pythonhashseed() -> None:
         "result = simulate(everything, 11)\n"
         "sys.stdout.write(result.trace_hash + result.value)\n"
     )
-    answers = {
-        subprocess.run(
-            [sys.executable, "-c", program],
-            env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": os.getcwd()},
-            capture_output=True,
-            check=True,
-            text=True,
-        ).stdout
-        for hash_seed in ("1", "2", "77")
-    }
+    answers = printed(program, ("1", "2", "77"))
     assert len(answers) == 1
     assert len(answers.pop()) > 64
 

@@ -28,6 +28,7 @@ from app.security.ports import AllowAll, Operation, Resource, Unlimited
 from app.world.ports import FileRange
 from streambus.protocol import api, batch
 from tests.golden.generate_messages import filled, message_class
+from tests.unit.partitions.arrange import Timer
 
 CLIENT_ID = "tester"
 
@@ -97,15 +98,6 @@ def id_of(topic: str) -> Any:
 
 def topic_id(topic: str) -> TopicId:
     return TopicId(topic.encode().rjust(16, b"\x00")[-16:])
-
-
-class Timer:
-    def __init__(self, callback: Callable[[], None]) -> None:
-        self.callback = callback
-        self.is_cancelled = False
-
-    def cancel(self) -> None:
-        self.is_cancelled = True
 
 
 class ManualWorld:
