@@ -173,6 +173,10 @@ class UnknownTopicId(Rejected):
     code, retriable = 100, True
 
 
+class BrokerIdNotRegistered(Rejected):
+    code = 102
+
+
 class InconsistentTopicId(Rejected):
     code, retriable = 103, True
 
@@ -185,3 +189,31 @@ class FetchSessionTopicIdError(Rejected):
     """A session that began with topic names goes on with ids, or the other way round."""
 
     code, retriable = 106, True
+
+
+class MismatchedEndpointType(Rejected):
+    code = 114
+
+
+class UnsupportedEndpointType(Rejected):
+    code = 115
+
+
+_KINDS: dict[str, type[StreamBusError]] = {
+    "rejected": Rejected,
+    "unavailable": Unavailable,
+    "fenced": Fenced,
+    "corrupt": Corrupt,
+}
+
+
+def of_code(code: int, kind: str, message: str) -> StreamBusError:
+    """The error that was raised elsewhere: of the class with that code, or of its kind."""
+    known = _kind(_KINDS[kind], code) or _KINDS[kind]
+    return known(message)
+
+
+def _kind(root: type[StreamBusError], code: int) -> type[StreamBusError] | None:
+    """The class of this module that has the code; none where the kind itself has it."""
+    known = [each for each in root.__subclasses__() if each.__module__ == __name__]
+    return next((each for each in known if each.code == code != root.code), None)

@@ -28,6 +28,9 @@ FETCH_SESSIONS_MAX = 1_000
 FETCH_SESSION_PARTITIONS_MAX = 1_000_000  # of all sessions together, and of large requests
 METADATA_ANSWERS_KEPT = 256
 METADATA_ANSWERS_BYTES_MAX = 8 * MIB
+DESCRIBED_PARTITIONS_MAX = 2_000  # Kafka's max.request.partition.size.limit
+CONFIG_RESOURCES_PER_TURN = 64  # of one DescribeConfigs, then the loop gets a turn
+CONFIG_ANSWER_BYTES_MAX = 64 * MIB
 CONNECTION_PINS_MAX = 4_096  # ranges lent to one connection and not yet known to be read
 PARKED_FETCHES_MAX = 200_000
 PARKED_WAITS_MAX = 1_000_000  # partitions of all parked fetches together
@@ -68,6 +71,51 @@ PROPOSALS_IN_FLIGHT_MAX = 10_000
 PROPOSAL_PARTS_MAX = 256  # entries that one proposal may take (12 MiB)
 PROPOSALS_KEPT = 1_024  # taken proposals remembered, so that a repeated one is known
 PROPOSE_TIMEOUT_MS = 30_000
+CONFIGS_BYTES_MAX = 1 * MIB  # values of one topic, prefix or broker together
+PREFIXES_MAX = 10_000  # prefixes of topic names that have configs
+POLICIES_KEPT = 1_000  # topics with equal configs share one policy
+
+# Configuration
+CONFIG_FILE_BYTES_MAX = 1 * MIB
+CONFIG_FILE_VALUES_MAX = 10_000
+
+# Administration
+ADMIN_PAGE_MAX = 1_000  # topics, or whatever a list has, in one page
+ADMIN_MESSAGE_BYTES_MAX = 64 * MIB  # one command or reply on the sibling's socket
+ADMIN_ASKED_MAX = 1_000  # commands under way on the sibling's socket
+WATCHES_MAX = 100
+ADMIN_ITEMS_PER_TURN = 256  # topics, partitions or items of one command, then the loop gets a turn
+ADMIN_ASK_MS_MAX = 300_000  # every command ends by then, whatever it waits for
+ADMIN_HELLO_MS_MAX = 30_000  # for the token: the sibling has to start first
+API_BODY_BYTES_MAX = 10 * MIB
+API_REQUEST_MS_MAX = 60_000
+API_CONNECTIONS_MAX = 500
+API_CONNECTIONS_REFUSED_MAX = 50  # above API_CONNECTIONS_MAX, told so; one more is closed at once
+API_HEAD_BYTES_MAX = 16 * KIB  # request line and headers
+API_HEAD_MS_MAX = 10_000  # until a connection's next request line and headers are there
+API_DRAINED_BYTES_MAX = 1 * MIB  # of a body that nobody wants any more, so that its answer is read
+API_SEND_BYTES = 64 * KIB  # of an answer at once: the next part waits for its client
+API_KEEP_ALIVE_MS_MAX = 10_000
+API_BUFFERED_BYTES_MAX = 64 * MIB  # bodies and pages of records of all requests together
+API_CLOSE_MS_MAX = 5_000  # requests under way when the broker ends
+API_SEND_MS_MAX = 30_000  # until a client has taken a part of a watch, or the rest of an answer
+API_WATCH_BEAT_MS = 15_000  # a watch without news says so, or proxies would close it
+API_STREAM_RECORDS_MAX = 100_000  # of one NDJSON answer
+API_STREAM_BYTES_MAX = 100 * MIB
+API_START_MS_MAX = 30_000  # of the sibling process, until it serves
+API_RESTART_MS_MIN = 200  # between two starts of a sibling that ended, doubled each time
+API_RESTART_MS_MAX = 30_000
+READ_RECORDS_MAX = 1_000
+WRITE_RECORDS_MAX = 10_000  # of one WriteRecords
+READ_BYTES_MAX = 10 * MIB
+READ_WAIT_MS_MAX = 30_000
+PARK_RETRY_MS = 100  # how often a read looks again where too many wait already
+
+# Metrics
+METRIC_TOPICS_MAX = 1_000  # with series of their own; all others are counted together
+METRIC_PARTITIONS_MAX = 10_000  # likewise; of the others there are none
+METRIC_TURN_NS = 2_000_000  # of collecting, before the loop gets a turn
+METRIC_LINES_AT_ONCE = 500  # rows collected, or lines rendered, between two looks at the clock
 
 # Lanes
 LANE_QUEUE_MAX = 10_000

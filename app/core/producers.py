@@ -180,6 +180,10 @@ class Producers:
         _, epoch, _, _, last, last_ms, transaction = _CELL_HEAD.unpack_from(self._cells, at)
         return epoch, last, last_ms, transaction, self._batches(at)
 
+    def ids(self) -> list[int]:
+        """The producers that are remembered, in order."""
+        return sorted(self._at)
+
     def appended_ms(self, producer_id: int, base_offset: int) -> int:
         """When the held batch at `base_offset` was appended (what the reply to its repetition says
         on a LogAppendTime topic); -1 if it is not held."""

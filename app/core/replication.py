@@ -87,7 +87,13 @@ class Replication:
         assert self.self_id in isr, f"leader {self.self_id} is not in its ISR {isr}"
         assert len(set(isr)) == len(isr), f"ISR {isr} names a replica twice"
         self.isr = isr
-        self._is_alone = isr == (self.self_id,) and self.min_isr == 1
+        return self.require(self.min_isr)
+
+    def require(self, min_isr: int) -> int:
+        """min.insync.replicas was changed. Gives the high watermark."""
+        assert min_isr >= 1
+        self.min_isr = min_isr
+        self._is_alone = self.isr == (self.self_id,) and min_isr == 1
         self._advance()
         return self.high_watermark
 

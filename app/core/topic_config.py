@@ -5,115 +5,17 @@ Never   stores a config: the manifest keeps the texts as the client gave them.
 Trusts  nothing: values are texts from clients. What is stored was checked here before.
 """
 
-import math
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from app import limits
 from app.core import topic_policy
+from app.core.options import Kind, Option, unknown
 from app.core.topic_policy import INT64_MAX, TopicPolicy
-from app.errors import InvalidConfig
+from app.errors import InvalidConfig, PolicyViolation
 
 CLEANUP_POLICY = "cleanup.policy"
-_INTEGER = re.compile(r"[+-]?[0-9]+\Z", re.ASCII)
-_DOUBLE = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\Z", re.ASCII)
-
-Value = int | float | bool | str | tuple[str, ...]
-
-
-class Kind(StrEnum):
-    """Kafka's names of config types, as its error messages and DescribeConfigs spell them."""
-
-    INT = "INT"
-    LONG = "LONG"
-    DOUBLE = "DOUBLE"
-    BOOLEAN = "BOOLEAN"
-    STRING = "STRING"
-    LIST = "LIST"
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """One config: `minimum` and `maximum` bound numbers, `allowed` bounds texts and list items."""
-
-    name: str
-    kind: Kind
-    default: str
-    doc: str
-    minimum: float | None = None
-    maximum: float | None = None
-    allowed: tuple[str, ...] = ()
-    gap: float | None = None  # a number between the bounds that is none all the same
-    field: str = ""  # of TopicPolicy; empty: checked and kept, but no typed policy needs it yet
-
-    def parse(self, text: str) -> Value:
-        """The typed value, or InvalidConfig with the name, the value and what is allowed."""
-        value = _PARSERS[self.kind](self, text.strip())
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            self._check_bounds(value, text)
-        return value
-
-    def _check_bounds(self, value: float, text: str) -> None:
-        if self.minimum is not None and value < self.minimum:
-            raise self.refused(text, f"Value must be at least {self.minimum}")
-        if self.maximum is not None and value > self.maximum:
-            raise self.refused(text, f"Value must be no more than {self.maximum}")
-        if value == self.gap:
-            raise self.refused(text, f"Value must not be {self.gap}")
-
-    def refused(self, text: str, why: str) -> InvalidConfig:
-        return InvalidConfig(f"Invalid value {text} for configuration {self.name}: {why}")
-
-
-def _integer(bits: int) -> Callable[[Option, str], Value]:
-    bound = 1 << (bits - 1)
-
-    def parse(option: Option, text: str) -> Value:
-        # Java's parseLong: no underscores, no digits of other scripts, which Python's int() takes.
-        if len(text) > 20 or not _INTEGER.match(text) or not -bound <= int(text) < bound:
-            raise option.refused(text, f"Not a number of type {option.kind}")
-        return int(text)
-
-    return parse
-
-
-def _double(option: Option, text: str) -> Value:
-    if not _DOUBLE.match(text) or not math.isfinite(float(text)):
-        raise option.refused(text, "Not a number of type DOUBLE")
-    return float(text)
-
-
-def _boolean(option: Option, text: str) -> Value:
-    if text.lower() not in {"true", "false"}:
-        raise option.refused(text, "Expected value to be either true or false")
-    return text.lower() == "true"
-
-
-def _string(option: Option, text: str) -> Value:
-    if option.allowed and text not in option.allowed:
-        raise option.refused(text, f"String must be one of: {', '.join(option.allowed)}")
-    return text
-
-
-def _list(option: Option, text: str) -> Value:
-    items = tuple(item.strip() for item in text.split(",")) if text else ()
-    for item in items:
-        if option.allowed and item not in option.allowed:
-            raise option.refused(text, f"Items must be of: {', '.join(option.allowed)}")
-    return items
-
-
-_PARSERS: Mapping[Kind, Callable[[Option, str], Value]] = {
-    Kind.INT: _integer(32),
-    Kind.LONG: _integer(64),
-    Kind.DOUBLE: _double,
-    Kind.BOOLEAN: _boolean,
-    Kind.STRING: _string,
-    Kind.LIST: _list,
-}
 
 _LONG_MAX = str(INT64_MAX)
 
@@ -135,6 +37,7 @@ TABLE: tuple[Option, ...] = (
         minimum=-1,
         maximum=9,
         gap=0,
+        field="gzip_level",
     ),
     Option(
         "compression.lz4.level",
@@ -143,6 +46,7 @@ TABLE: tuple[Option, ...] = (
         "Level where the broker compresses by lz4.",
         minimum=1,
         maximum=17,
+        field="lz4_level",
     ),
     Option(
         "compression.type",
@@ -159,6 +63,7 @@ TABLE: tuple[Option, ...] = (
         "Level where the broker compresses by zstd.",
         minimum=-131_072,
         maximum=22,
+        field="zstd_level",
     ),
     Option(
         "delete.retention.ms",
@@ -172,7 +77,7 @@ TABLE: tuple[Option, ...] = (
         "file.delete.delay.ms",
         Kind.LONG,
         "60000",
-        "How long a dropped file waits before it is unlinked.",
+        "Accepted and kept; a file that nobody needs is used again at once.",
         minimum=0,
     ),
     Option(
@@ -286,7 +191,7 @@ TABLE: tuple[Option, ...] = (
         "segment.bytes",
         Kind.INT,
         "1073741824",
-        "Kafka's size of a partition's file; ours are shared, so a hint only.",
+        "Accepted and kept; all partitions share files of wal.segment_bytes.",
         minimum=1_048_576,
         field="segment_bytes",
     ),
@@ -308,7 +213,7 @@ TABLE: tuple[Option, ...] = (
         "segment.ms",
         Kind.LONG,
         "604800000",
-        "Kafka's age of a partition's file; ours are shared, so a hint only.",
+        "Accepted and kept; all partitions share files, which seal when full.",
         minimum=1,
         field="segment_ms",
     ),
@@ -323,24 +228,58 @@ TABLE: tuple[Option, ...] = (
 OPTIONS: Mapping[str, Option] = {option.name: option for option in TABLE}
 
 
-def check(configs: Mapping[str, str | None]) -> dict[str, str]:
-    """The configs as they are stored, or InvalidConfig naming the first that is wrong."""
+def check(
+    configs: Mapping[str, str | None], inherited: TopicPolicy = topic_policy.DEFAULT
+) -> dict[str, str]:
+    """The configs as they are stored, or InvalidConfig naming the first that is wrong (or
+    PolicyViolation). `inherited` is what the topic has where they say nothing."""
     for name, text in configs.items():
-        if name not in OPTIONS:
-            raise InvalidConfig(
-                f"Unknown topic config name: {name}; a topic has: {', '.join(OPTIONS)}"
-            )
+        find(name)
         if text is None:
             raise InvalidConfig(f"Null value not supported for topic configs: {name}")
     checked = {name: text for name, text in sorted(configs.items()) if text is not None}
-    policy(checked)
+    check_bytes(checked)
+    made = _typed(checked, inherited)
+    if made.max_compaction_lag_ms < made.min_compaction_lag_ms:
+        raise InvalidConfig(
+            "conflict topic config setting min.compaction.lag.ms "
+            f"({made.min_compaction_lag_ms}) > max.compaction.lag.ms ({made.max_compaction_lag_ms})"
+        )
     return checked
 
 
-def policy(configs: Mapping[str, str], defaults: TopicPolicy = topic_policy.DEFAULT) -> TopicPolicy:
-    """What the configs mean, typed. A config that is not set takes the value of `defaults`."""
+def find(name: str) -> Option:
+    option = OPTIONS.get(name)
+    if option is None:
+        raise unknown("topic", name, OPTIONS)
+    return option
+
+
+def check_bytes(configs: Mapping[str, str]) -> None:
+    """Refuse what is too large to keep with one topic, prefix or broker."""
+    if sum(map(len, configs.values())) > limits.CONFIGS_BYTES_MAX:
+        raise PolicyViolation(
+            f"the values of all configs together have at most {limits.CONFIGS_BYTES_MAX} characters"
+        )
+
+
+def policy(
+    configs: Mapping[str, str], inherited: TopicPolicy = topic_policy.DEFAULT
+) -> TopicPolicy:
+    """What the configs mean, typed. A config that is not set takes the value of `inherited`.
+
+    Never fails for configs that were checked: where something inherited was changed since and
+    contradicts them, records stay uncompacted for `min.compaction.lag.ms` at least.
+    """
+    made = _typed(configs, inherited)
+    if made.max_compaction_lag_ms < made.min_compaction_lag_ms:
+        return replace(made, max_compaction_lag_ms=made.min_compaction_lag_ms)
+    return made
+
+
+def _typed(configs: Mapping[str, str], inherited: TopicPolicy) -> TopicPolicy:
     if not configs:
-        return defaults
+        return inherited
     fields: dict[str, Any] = {}
     for name, text in configs.items():
         option = OPTIONS[name]
@@ -350,10 +289,4 @@ def policy(configs: Mapping[str, str], defaults: TopicPolicy = topic_policy.DEFA
         elif isinstance(value, tuple) and name == CLEANUP_POLICY:
             fields["cleanup_compact"] = "compact" in value
             fields["cleanup_delete"] = "delete" in value
-    made = replace(defaults, **fields)
-    if made.max_compaction_lag_ms < made.min_compaction_lag_ms:
-        raise InvalidConfig(
-            "conflict topic config setting min.compaction.lag.ms "
-            f"({made.min_compaction_lag_ms}) > max.compaction.lag.ms ({made.max_compaction_lag_ms})"
-        )
-    return made
+    return replace(inherited, **fields)

@@ -6,6 +6,7 @@ Trusts  that names come as text that was decoded from UTF-8 already.
 """
 
 import re
+from collections.abc import Iterator
 
 from app.errors import InvalidTopic
 from app.limits import TOPIC_NAME_BYTES_MAX
@@ -49,3 +50,30 @@ def collision_key(name: str) -> str:
     but a topic that Kafka would refuse could never be moved there.
     """
     return name.replace(".", "_")
+
+
+PREFIX_END = ".*"
+"""How a prefix of topic names ends, which no name can: `app.service.*` is every topic whose name
+begins with `app.service.`."""
+
+
+def is_prefix(name: str) -> bool:
+    return name.endswith(PREFIX_END)
+
+
+def check_prefix(prefix: str) -> None:
+    """Raise InvalidTopic, saying which rule the prefix breaks."""
+    stem = prefix.removesuffix(PREFIX_END)
+    if stem == prefix or not all(stem.split(".")):
+        raise InvalidTopic(
+            f"Topic prefix is invalid: '{prefix[:64]}' is not one or more segments of a name "
+            "between dots and then '.*', for example 'app.service.*'"
+        )
+    check(stem)
+
+
+def prefixes(name: str) -> Iterator[str]:
+    """The prefixes that a topic, or a longer prefix, of that name is under, the longest first."""
+    end = len(name) - len(PREFIX_END) if is_prefix(name) else len(name)
+    while (end := name.rfind(".", 0, end)) > 0:
+        yield f"{name[:end]}{PREFIX_END}"

@@ -29,6 +29,9 @@ class TopicPolicy:
     timestamp_before_max_ms: int = INT64_MAX  # how far behind the broker's clock a record may be
     timestamp_after_max_ms: int = HOUR_MS  # and how far ahead (KIP-937, one hour since 4.0)
     compression: str = PRODUCER_CODEC  # or uncompressed, gzip, snappy, lz4, zstd
+    gzip_level: int = -1  # the codec's own default
+    lz4_level: int = 9  # Kafka's default, which means its fast compressor
+    zstd_level: int = 3
     cleanup_compact: bool = False
     cleanup_delete: bool = True  # both may hold: `compact,delete`
     min_insync_replicas: int = 1

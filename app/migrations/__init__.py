@@ -4,5 +4,6 @@ Each file's header says why it exists and who reads its tables. `raft/migrate.py
 Inside a package, so that wheels carry them.
 """
 
-NUMBERED = ("0001_manifest.sql",)
-"""In order; the first number is 1. A migration beyond the finalised feature level waits for it."""
+NUMBERED = (("0001_manifest.sql", 0), ("0002_configs.sql", 2))
+"""In order, with the feature level that each waits for; the first number is 1. Until the level is
+raised, a StreamBus that does not know the step can still open the state."""

@@ -13,10 +13,19 @@ import base64
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
+from app.core.manifest.config_changes import (
+    ConfigsChanged,
+    ConfigsReplaced,
+    decide_alter,
+    refuse_repeated_resources,
+)
 from app.core.manifest.decide import (
     ControllerDefaults,
+    MorePartitions,
     NewTopic,
+    decide_add_partitions,
     decide_create,
     decide_delete,
     decide_register,
@@ -26,6 +35,7 @@ from app.core.manifest.decide import (
 from app.core.manifest.entries import Verdict, split
 from app.core.manifest.facts import Fact, Stamp, TopicCreated, encoded_bytes
 from app.core.manifest.image import Image, Topic
+from app.core.manifest.policies import Policies
 from app.errors import (
     InvalidConfig,
     Rejected,
@@ -41,6 +51,9 @@ from app.model import NO_TOPIC_ID, BrokerId, ControllerTerm, Endpoint, Incarnati
 from app.raft.consensus import Consensus
 from app.raft.manifest_node import ManifestNode
 from app.world.ports import World
+
+_Item = TypeVar("_Item")
+_Answer = TypeVar("_Answer")
 
 _RETRY_MS_MIN, _RETRY_MS_MAX = 10, 1_000
 _ATTEMPT_MS_MAX = 5_000
@@ -60,6 +73,17 @@ class CreatedTopic:
     configs: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class _Decided(Generic[_Answer]):
+    """An item that may be: its answer once the fact counts, at once if it needs none."""
+
+    answer: _Answer
+    fact: Fact | None
+
+
+_Decides = Callable[[Sequence[_Item]], Sequence[_Decided[_Answer] | Rejected]]
+
+
 class Controller:
     def __init__(
         self,
@@ -67,19 +91,34 @@ class Controller:
         consensus: Consensus,
         directory: str,
         defaults: ControllerDefaults | None = None,
+        policies: Policies | None = None,
     ) -> None:
         self._world = world
         self._consensus = consensus
-        self._node = ManifestNode(world.files, directory)
+        self._node = ManifestNode(world.files, directory, policies)
         self._defaults = defaults or ControllerDefaults()
         self._lock = asyncio.Lock()
         self._waiting = 0
+        self.proposals = 0  # decided here, whatever they came to
         self._unsettled: list[tuple[bytes, bytes]] = []
         """Entries of the newest proposal while it is not known what it came to."""
 
     @property
     def image(self) -> Image:
         return self._node.image
+
+    @property
+    def term(self) -> int:
+        return self._consensus.term
+
+    @property
+    def is_leader(self) -> bool:
+        return self._consensus.is_leader
+
+    @property
+    def waiting(self) -> int:
+        """Changes that wait for their turn to be decided."""
+        return self._waiting
 
     def watch(self, watcher: Callable[[Image], None]) -> None:
         self._node.watch(watcher)
@@ -125,43 +164,17 @@ class Controller:
         timeout_ms: int = PROPOSE_TIMEOUT_MS,
     ) -> list[CreatedTopic | StreamBusError]:
         """One answer per topic, in order. Topics share proposals as far as an entry has room."""
-        answers: dict[int, CreatedTopic | StreamBusError] = {**refuse_repeated(topics)}
-        left = [(place, topic) for place, topic in enumerate(topics) if place not in answers]
+
+        def decide(some: Sequence[NewTopic]) -> list[_Decided[CreatedTopic] | Rejected]:
+            return [
+                one if isinstance(one, Rejected) else _Decided(_answer(one, validate_only), one)
+                for one in self._decide_create(some)
+            ]
+
+        refused = refuse_repeated(topics)
         if validate_only:
-            decided = self._decide_create([topic for _, topic in left])
-            for (place, _), one in zip(left, decided, strict=True):
-                if isinstance(one, TopicCreated):
-                    answers[place] = _answer(one, NO_TOPIC_ID)
-                else:
-                    answers[place] = one
-            return [answers[place] for place in range(len(topics))]
-        deadline = self._deadline(timeout_ms)
-
-        def decide() -> list[Fact]:
-            """What fits one entry of what is left; the refused are answered at once."""
-            nonlocal left
-            facts: list[Fact] = []
-            now = left[:_DECIDED_AT_ONCE]
-            decided = self._decide_create([topic for _, topic in now])
-            for (place, _), one in zip(now, decided, strict=True):
-                if isinstance(one, TopicCreated):
-                    facts.append(one)
-                else:
-                    answers[place] = one
-            left = [(place, topic) for place, topic in left if place not in answers]
-            return _fitting(facts)
-
-        while left:
-            try:
-                facts = await self._decide(decide, deadline)
-            except StreamBusError as error:
-                answers.update((place, error) for place, _ in left)
-                break
-            for (place, _), fact in zip(left, facts, strict=False):
-                assert isinstance(fact, TopicCreated)
-                answers[place] = _answer(fact, fact.topic_id)
-            left = left[len(facts) :]
-        return [answers[place] for place in range(len(topics))]
+            return _validated(topics, refused, decide)
+        return await self._decide_each(topics, refused, decide, timeout_ms)
 
     def _decide_create(self, topics: Sequence[NewTopic]) -> list[TopicCreated | Rejected]:
         return decide_create(
@@ -187,34 +200,58 @@ class Controller:
         self, wanted: Sequence[str | TopicId], *, timeout_ms: int = PROPOSE_TIMEOUT_MS
     ) -> list[Topic | StreamBusError]:
         """One answer per name or topic id, in order: the topic that is gone now."""
-        answers: dict[int, Topic | StreamBusError] = {}
-        deadline = self._deadline(timeout_ms)
-        left = list(enumerate(wanted))
-        doomed: list[tuple[int, Topic]] = []
 
-        def decide() -> list[Fact]:
-            nonlocal left, doomed
-            decided = decide_delete(self._node.manifest, [which for _, which in left])
-            facts: list[Fact] = []
-            doomed = []
-            for (place, _), one in zip(left, decided, strict=True):
-                if isinstance(one, tuple):
-                    doomed.append((place, one[0]))
-                    facts.append(one[1])
-                else:
-                    answers[place] = one
-            left = [(place, which) for place, which in left if place not in answers]
-            return _fitting(facts)
+        def decide(some: Sequence[str | TopicId]) -> list[_Decided[Topic] | Rejected]:
+            return [
+                _Decided(*one) if isinstance(one, tuple) else one
+                for one in decide_delete(self._node.manifest, some)
+            ]
 
-        while left:
-            try:
-                facts = await self._decide(decide, deadline)
-            except StreamBusError as error:
-                answers.update((place, error) for place, _ in left)
-                break
-            answers.update(doomed[: len(facts)])
-            left = left[len(facts) :]
-        return [answers[place] for place in range(len(wanted))]
+        return await self._decide_each(wanted, {}, decide, timeout_ms)
+
+    async def add_partitions(
+        self,
+        topics: Sequence[MorePartitions],
+        *,
+        validate_only: bool = False,
+        timeout_ms: int = PROPOSE_TIMEOUT_MS,
+    ) -> list[Topic | StreamBusError]:
+        """One answer per topic, in order: the topic as it is then. They share proposals."""
+
+        def decide(some: Sequence[MorePartitions]) -> list[_Decided[Topic] | Rejected]:
+            manifest = self._node.manifest
+            return [
+                one if isinstance(one, Rejected) else _Decided(manifest.widened(one), one)
+                for one in decide_add_partitions(manifest, some)
+            ]
+
+        refused = refuse_repeated(topics)
+        if validate_only:
+            return _validated(topics, refused, decide)
+        return await self._decide_each(topics, refused, decide, timeout_ms)
+
+    async def alter_configs(
+        self,
+        resources: Sequence[ConfigsChanged | ConfigsReplaced],
+        *,
+        validate_only: bool = False,
+        timeout_ms: int = PROPOSE_TIMEOUT_MS,
+    ) -> list[Mapping[str, str] | StreamBusError]:
+        """One answer per resource, in order: what is set on it then. Each is changed as a whole or
+        not at all; they share proposals."""
+
+        def decide(
+            some: Sequence[ConfigsChanged | ConfigsReplaced],
+        ) -> list[_Decided[Mapping[str, str]] | Rejected]:
+            return [
+                one if isinstance(one, Rejected) else _Decided(one.configs, one.fact)
+                for one in decide_alter(self._node.manifest, some)
+            ]
+
+        refused = refuse_repeated_resources(resources)
+        if validate_only:
+            return _validated(resources, refused, decide)
+        return await self._decide_each(resources, refused, decide, timeout_ms)
 
     async def reserve_producer_ids(
         self, broker_id: BrokerId, timeout_ms: int = PROPOSE_TIMEOUT_MS
@@ -233,6 +270,50 @@ class Controller:
 
     # One decision at a time
 
+    async def _decide_each(
+        self,
+        items: Sequence[_Item],
+        refused: Mapping[int, StreamBusError],
+        decide: _Decides[_Item, _Answer],
+        timeout_ms: int,
+    ) -> list[_Answer | StreamBusError]:
+        """One answer per item, in order. As many share a proposal as an entry has room for."""
+        deadline = self._deadline(timeout_ms)
+        answers: dict[int, _Answer | StreamBusError] = {**refused}
+        left = [each for each in enumerate(items) if each[0] not in answers]
+        proposed: list[tuple[int, _Answer]] = []
+
+        def decide_some() -> list[Fact]:
+            """What fits one entry of what is left; what needs no fact is answered at once."""
+            facts: list[Fact] = []
+            proposed.clear()
+            now = left[:_DECIDED_AT_ONCE]
+            decided = decide([item for _, item in now])
+            for (place, _), one in zip(now, decided, strict=True):
+                if isinstance(one, Rejected):
+                    answers[place] = one
+                elif one.fact is None:
+                    answers[place] = one.answer
+                else:
+                    facts.append(one.fact)
+                    proposed.append((place, one.answer))
+            facts = _fitting(facts)
+            del proposed[len(facts) :]
+            return facts
+
+        while left:
+            proposed.clear()
+            try:
+                await self._decide(decide_some, deadline)
+                answers.update(proposed)
+            except StreamBusError as error:
+                # What is refused as a proposal is refused for what was in it; the rest goes on.
+                only_these = isinstance(error, Rejected) and proposed
+                answers.update((place, error) for place, _ in (proposed if only_these else left))
+            left = [each for each in left if each[0] not in answers]
+            await asyncio.sleep(0)
+        return [answers[place] for place in range(len(items))]
+
     async def _decide(self, decide: Callable[[], list[Fact]], deadline: int) -> list[Fact]:
         """The facts decided, once they are applied and published; none if none were needed."""
         async with self._turn(deadline):
@@ -247,6 +328,7 @@ class Controller:
                     max(self._world.clock.now_ms(), self._node.at_ms + 1),
                 )
                 self._unsettled = split(facts, stamp)
+                self.proposals += 1
                 if await self._settle(deadline) is not Verdict.STALE:
                     break
             return facts
@@ -326,7 +408,21 @@ def _fitting(facts: list[Fact]) -> list[Fact]:
     return facts
 
 
-def _answer(fact: TopicCreated, topic_id: TopicId) -> CreatedTopic:
+def _validated(
+    items: Sequence[_Item],
+    refused: Mapping[int, StreamBusError],
+    decide: _Decides[_Item, _Answer],
+) -> list[_Answer | StreamBusError]:
+    """The answers as they would be."""
+    answers: dict[int, _Answer | StreamBusError] = {**refused}
+    left = [each for each in enumerate(items) if each[0] not in answers]
+    for (place, _), one in zip(left, decide([item for _, item in left]), strict=True):
+        answers[place] = one if isinstance(one, Rejected) else one.answer
+    return [answers[place] for place in range(len(items))]
+
+
+def _answer(fact: TopicCreated, validate_only: bool) -> CreatedTopic:
+    topic_id = NO_TOPIC_ID if validate_only else fact.topic_id
     return CreatedTopic(
         fact.name, topic_id, len(fact.replicas), len(fact.replicas[0]), dict(fact.configs)
     )

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from app.core.manifest.entries import Applied, Entry
 from app.core.manifest.image import Image
 from app.core.manifest.manifest import Manifest
+from app.core.manifest.policies import Policies
 from app.model import BrokerId
 from app.raft.consensus import Position
 from app.raft.manifest_store import ManifestStore
@@ -21,10 +22,10 @@ NO_BROKER = BrokerId(-1)
 class ManifestNode:
     """`open`, `bind`, `apply` and `close` run on the `raft` lane; all else on the loop."""
 
-    def __init__(self, files: Files, directory: str) -> None:
-        self._store = ManifestStore(files, directory)
+    def __init__(self, files: Files, directory: str, policies: Policies | None = None) -> None:
+        self._store = ManifestStore(files, directory, policies)
         self._watchers: list[Callable[[Image], None]] = []
-        self.manifest = Manifest()
+        self.manifest = Manifest(policies)
         self.image = Image()
         self.at_ms = 0  # of the newest fact taken
         self.controller_id = NO_BROKER

@@ -12,23 +12,31 @@ from typing import Any
 
 from app.core.manifest.entries import Applied, Entry, Gate, Parts, Verdict, part_number
 from app.core.manifest.facts import (
+    LEVEL_OF,
+    BrokerConfigsSet,
     BrokerRegistered,
     ClusterFormed,
     Fact,
     FeatureRaised,
+    PartitionsAdded,
+    PrefixConfigsSet,
     ProducerIdsReserved,
+    TopicConfigsSet,
     TopicCreated,
     TopicDeleted,
 )
 from app.core.manifest.manifest import Manifest, Saved, join_ids
+from app.core.manifest.policies import Policies
 from app.errors import StorageFailed, Unavailable
 from app.limits import PROPOSALS_KEPT
-from app.model import ControllerTerm
+from app.model import BrokerId, ControllerTerm
 from app.raft.consensus import Position
-from app.raft.migrate import migrate
+from app.raft.migrate import migrate, take_steps
 from app.telemetry import events
 from app.world.ports import Files
 
+_CONFIGS_LEVEL = LEVEL_OF[PrefixConfigsSet]
+"""Below it there are no tables of prefixes' and brokers' configs."""
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
@@ -38,9 +46,10 @@ def _is_damage(error: sqlite3.Error) -> bool:
 
 
 class ManifestStore:
-    def __init__(self, files: Files, directory: str) -> None:
+    def __init__(self, files: Files, directory: str, policies: Policies | None = None) -> None:
         self._files = files
         self._directory = directory
+        self._policies = policies
         self.path = f"{directory}/state.sqlite"
         self._connection: sqlite3.Connection | None = None
         self._gate: Gate | None = None  # None: what is committed has to be read again
@@ -69,7 +78,7 @@ class ManifestStore:
             if finding != "ok":
                 raise ValueError(finding)
         # Names and rows are few and read once; what the loop needs later is in the image.
-        manifest = Manifest.load(self.read())
+        manifest = Manifest.load(self.read(), self._policies)
         gate = self._gate = self._read_gate()
         (self._journal_id,) = self._one("SELECT journal_id FROM applied")
         return Position(self._journal_id, gate.index, gate.term), gate.at_ms, manifest
@@ -150,6 +159,7 @@ class ManifestStore:
                 connection.execute("UPDATE cluster SET cluster_id = ?", (cluster_id,))
             case FeatureRaised(level):
                 connection.execute("UPDATE cluster SET level = ?", (level,))
+                take_steps(connection, level)
             case BrokerRegistered():
                 self._write_broker(connection, fact)
             case TopicCreated():
@@ -159,6 +169,14 @@ class ManifestStore:
                     connection.execute(f"DELETE FROM {table} WHERE topic_id = ?", (topic_id,))
             case ProducerIdsReserved(_, end):
                 connection.execute("UPDATE cluster SET next_producer_id = ?", (end,))
+            case PartitionsAdded(topic_id, start, replicas):
+                _insert_partitions(connection, topic_id, start, replicas)
+            case TopicConfigsSet(topic_id, configs):
+                _replace_configs(connection, "topic_configs", "topic_id", topic_id, configs)
+            case PrefixConfigsSet(prefix, configs):
+                _replace_configs(connection, "prefix_configs", "prefix", prefix, configs)
+            case BrokerConfigsSet(broker_id, configs):
+                _replace_configs(connection, "broker_configs", "broker_id", broker_id, configs)
 
     def _write_broker(self, connection: sqlite3.Connection, fact: BrokerRegistered) -> None:
         which = (fact.broker_id,)
@@ -180,13 +198,7 @@ class ManifestStore:
             "INSERT INTO topic_configs VALUES (?, ?, ?)",
             [(fact.topic_id, name, value) for name, value in fact.configs],
         )
-        connection.executemany(
-            "INSERT INTO partitions VALUES (?, ?, ?, 0, ?, ?)",
-            [
-                (fact.topic_id, number, row[0], join_ids(row), join_ids(row))
-                for number, row in enumerate(fact.replicas)
-            ],
-        )
+        _insert_partitions(connection, fact.topic_id, 0, fact.replicas)
 
     # Reading
 
@@ -207,6 +219,13 @@ class ManifestStore:
                 "SELECT topic_id, partition, leader, leader_epoch, replicas, isr FROM partitions "
                 "ORDER BY 1, 2"
             ),
+            *(self._read_configs() if level >= _CONFIGS_LEVEL else ()),
+        )
+
+    def _read_configs(self) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
+        return (
+            self._all("SELECT prefix, name, value FROM prefix_configs ORDER BY 1, 2"),
+            self._all("SELECT broker_id, name, value FROM broker_configs ORDER BY 1, 2"),
         )
 
     def _read_gate(self) -> Gate:
@@ -234,3 +253,31 @@ class ManifestStore:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _insert_partitions(
+    connection: sqlite3.Connection,
+    topic_id: bytes,
+    start: int,
+    replicas: Sequence[tuple[BrokerId, ...]],
+) -> None:
+    connection.executemany(
+        "INSERT INTO partitions VALUES (?, ?, ?, 0, ?, ?)",
+        [
+            (topic_id, number, row[0], join_ids(row), join_ids(row))
+            for number, row in enumerate(replicas, start)
+        ],
+    )
+
+
+def _replace_configs(
+    connection: sqlite3.Connection,
+    table: str,
+    column: str,
+    which: bytes | str | int,
+    configs: Sequence[tuple[str, str]],
+) -> None:
+    connection.execute(f"DELETE FROM {table} WHERE {column} = ?", (which,))
+    connection.executemany(
+        f"INSERT INTO {table} VALUES (?, ?, ?)", [(which, name, value) for name, value in configs]
+    )

@@ -3,16 +3,32 @@
 from collections.abc import Callable
 from random import Random
 
+from app.core.manifest.config_changes import (
+    Altered,
+    Change,
+    ConfigChange,
+    ConfigsChanged,
+    ResourceKind,
+    decide_alter,
+)
 from app.core.manifest.decide import (
     ControllerDefaults,
+    MorePartitions,
     NewTopic,
+    decide_add_partitions,
     decide_create,
     decide_delete,
     decide_register,
     decide_reserve_producer_ids,
 )
 from app.core.manifest.entries import Entry, split
-from app.core.manifest.facts import Fact, Stamp, TopicCreated
+from app.core.manifest.facts import (
+    FEATURE_LEVEL,
+    Fact,
+    PartitionsAdded,
+    Stamp,
+    TopicCreated,
+)
 from app.core.manifest.manifest import Manifest
 from app.model import BrokerId, ControllerTerm, Endpoint, TopicId
 
@@ -26,7 +42,7 @@ CONFIGS: list[dict[str, str | None]] = [
 
 
 def decide_something(random: Random, manifest: Manifest) -> list[Fact]:
-    choice = random.randrange(10)
+    choice = random.randrange(14)
     if choice == 0 or not manifest.brokers:
         rack = random.choice([None, "r"])
         names = random.sample(["plain", "tls", "inner"], random.randint(1, 3))
@@ -38,6 +54,10 @@ def decide_something(random: Random, manifest: Manifest) -> list[Fact]:
         topics = sorted(manifest.topics)
         decided = decide_delete(manifest, random.sample(topics, random.randint(1, len(topics))))
         return [one[1] for one in decided if isinstance(one, tuple)]
+    if choice >= 10 and manifest.level == FEATURE_LEVEL:
+        return (
+            decide_widening(random, manifest) if choice == 10 else decide_configs(random, manifest)
+        )
     asked = [
         NewTopic(
             name,
@@ -50,6 +70,39 @@ def decide_something(random: Random, manifest: Manifest) -> list[Fact]:
     new_id: Callable[[], TopicId] = lambda: TopicId(random.randbytes(16))  # noqa: E731
     answers = decide_create(manifest, asked, ControllerDefaults(), new_id)
     return [answer for answer in answers if isinstance(answer, TopicCreated)]
+
+
+def decide_widening(random: Random, manifest: Manifest) -> list[Fact]:
+    names = random.sample(NAMES, random.randint(1, 3))
+    answers = decide_add_partitions(
+        manifest, [MorePartitions(name, random.choice([2, 5, 60])) for name in names]
+    )
+    return [answer for answer in answers if isinstance(answer, PartitionsAdded)]
+
+
+def decide_configs(random: Random, manifest: Manifest) -> list[Fact]:
+    resources = [random_change(random) for _ in range(random.randint(1, 3))]
+    answers = decide_alter(manifest, list({each.name: each for each in resources}.values()))
+    return [one.fact for one in answers if isinstance(one, Altered) and one.fact is not None]
+
+
+def random_change(random: Random) -> ConfigsChanged:
+    kind: ResourceKind = random.choice(["topic", "topic", "broker"])
+    if kind == "topic":
+        name = random.choice([*NAMES, "a.*", "a.b.*", "orders.*"])
+        options = {"retention.ms": "57", "cleanup.policy": "compact", "segment.ms": "9"}
+    else:
+        name = random.choice(["", "0", "1", "2"])
+        options = {"log.retention.ms": "68", "max.connections": "5"}
+    changes = []
+    for option in random.sample(sorted(options), random.randint(1, len(options))):
+        change: Change = random.choice(["set", "set", "delete"])
+        changes.append(
+            ConfigChange(option, change, random.choice([options[option]] * 2 + ["1"]))
+            if change == "set" and option != "cleanup.policy"
+            else ConfigChange(option, change, options[option])
+        )
+    return ConfigsChanged(kind, name, tuple(changes))
 
 
 def random_entries(seed: int, length: int) -> tuple[list[Entry], Manifest]:

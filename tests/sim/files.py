@@ -164,6 +164,10 @@ class Directory:
         self.unsynced.clear()
 
 
+CAPACITY_BYTES = 1 << 40
+"""Of a disk on which no test has put a bound."""
+
+
 class Disk:
     """What a machine keeps when its process dies, and the ways in which a test may hurt it."""
 
@@ -443,6 +447,12 @@ class SimFiles:
         if directory is None:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
         directory.sync()
+
+    def space(self, path: str) -> tuple[int, int]:
+        self._world.check_lane("space")
+        self._disk.step("read", path)
+        total = CAPACITY_BYTES if self._disk.bytes_max is None else self._disk.bytes_max
+        return total, max(total - sum(inode.allocated for inode in self._disk.inodes()), 0)
 
     def lock(self, path: str) -> Callable[[], None]:
         self._world.check_lane("lock")

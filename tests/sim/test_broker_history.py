@@ -41,6 +41,8 @@ def test_the_lives_are_hard_enough_to_prove_something() -> None:
             for name, times in count.items():
                 into[name] = into.get(name, 0) + times
     for mark in (
+        "change.unanswered",
+        "config.changed",
         "consumer.stalled",
         "fetch.error 1",  # retention overtook a consumer
         "fetch.error 74",  # a leader epoch was fenced
@@ -49,6 +51,7 @@ def test_the_lives_are_hard_enough_to_prove_something() -> None:
         "nemesis.log_failed",
         "nemesis.lose_power_in_a_job",
         "nemesis.jump_the_clock",
+        "partition.added",
         "produce.duplicate",
         "topic.deleted",
     ):

@@ -16,6 +16,7 @@ from app.config import BrokerConfig, LimitsConfig, TopicsConfig, WalConfig
 from app.limits import KIB
 from app.partitions.replica import LEADING
 from app.telemetry import events
+from tests.sim.administrators import Administrator
 from tests.sim.broker import KafkaClient, NoAnswer, SimBroker
 from tests.sim.consumers import Consumer
 from tests.sim.history import History
@@ -81,6 +82,7 @@ class Workload:
             ),
         )
         self.broker.machine.disk.cold_chance = random.choice((0.0, 0.1, 0.5))
+        self.administrator = Administrator(self)
         self.client_world = simulation.machine("client").boot()
         self._watermarks: dict[tuple[int, Any], int] = {}
 
@@ -186,6 +188,7 @@ class Workload:
         broker = self.broker.broker
         if broker is None or not self.broker.is_up:
             return
+        self.administrator.check(broker.controller.image)
         for replica in broker.registry.replicas():
             assert replica.log_start <= replica.log.start <= replica.log.end, replica.key
             assert replica.high_watermark <= replica.synced_end <= replica.log.end, replica.key
@@ -209,6 +212,7 @@ class Workload:
             for each in lives:
                 tasks.create_task(each)
             tasks.create_task(self.churn())
+            tasks.create_task(self.administrator.live())
             tasks.create_task(self.watch())
             await nemesis.live(LIFE_MS)
             await nemesis.heal()

@@ -57,6 +57,9 @@ class SimClock:
     def monotonic_ms(self) -> int:
         return self._loop.now_us // 1_000
 
+    def monotonic_ns(self) -> int:
+        return self._loop.now_us * 1_000
+
     def jump(self, ms: int) -> None:
         """Set the wall clock forward or back; monotonic time goes on as before."""
         self._offset_ms += ms

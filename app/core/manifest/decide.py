@@ -1,7 +1,7 @@
 """Decisions about the manifest: may this happen, and which facts say that it did?
 
-Owns    the rules of creating and deleting topics, registering brokers and reserving producer ids,
-        with Kafka's errors (`ReplicationControlManager`).
+Owns    the rules of creating, widening and deleting topics, registering brokers and reserving
+        producer ids, with Kafka's errors (`ReplicationControlManager`).
 Never   changes anything: a decision is a value, and its facts count once they are in the log.
 Trusts  that one decision is made at a time, on the state that the last one left.
 """
@@ -15,10 +15,12 @@ from itertools import pairwise
 from app.core import topic_config, topic_names
 from app.core.manifest.facts import (
     FEATURE_LEVEL,
+    LEVEL_OF,
     BrokerRegistered,
     ClusterFormed,
     Fact,
     FeatureRaised,
+    PartitionsAdded,
     ProducerIdsReserved,
     TopicCreated,
     TopicDeleted,
@@ -37,6 +39,7 @@ from app.errors import (
     TopicAlreadyExists,
     UnknownTopicId,
     UnknownTopicOrPartition,
+    UnsupportedVersion,
 )
 from app.limits import PARTITIONS_MAX, PARTITIONS_PER_TOPIC_MAX, PRODUCER_ID_BLOCK, TOPICS_MAX
 from app.model import BrokerId, Endpoint, Incarnation, ProducerId, TopicId
@@ -66,6 +69,16 @@ class NewTopic:
     configs: Mapping[str, str | None] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class MorePartitions:
+    """`total` is how many partitions the topic shall have then; `assignments` has a row of brokers
+    for each new one, or is None."""
+
+    name: str
+    total: int
+    assignments: tuple[tuple[int, ...], ...] | None = None
+
+
 def decide_register(
     manifest: Manifest,
     broker_id: BrokerId,
@@ -73,17 +86,29 @@ def decide_register(
     rack: str | None,
     new_cluster_id: str,
 ) -> list[Fact]:
-    """A broker starts: it forms the cluster if there is none, and gets its next incarnation."""
+    """A broker starts: it forms the cluster if there is none, and gets its next incarnation. One
+    that is alone in it may use at once all that it knows."""
     facts: list[Fact] = []
     if not manifest.cluster_id:
-        facts += [ClusterFormed(new_cluster_id), FeatureRaised(FEATURE_LEVEL)]
+        facts.append(ClusterFormed(new_cluster_id))
+    if manifest.level < FEATURE_LEVEL and set(manifest.brokers) <= {broker_id}:
+        facts.append(FeatureRaised(FEATURE_LEVEL))
     known = manifest.brokers.get(broker_id)
     incarnation = Incarnation(known.incarnation + 1 if known else 1)
     by_name = tuple(sorted(endpoints, key=lambda endpoint: endpoint.name))
     return [*facts, BrokerRegistered(broker_id, incarnation, by_name, rack)]
 
 
-def refuse_repeated(topics: Sequence[NewTopic]) -> dict[int, Rejected]:
+def refuse_below(manifest: Manifest, level: int) -> None:
+    """Raise for what the cluster cannot note yet."""
+    if manifest.level < level:
+        raise UnsupportedVersion(
+            f"the cluster is at level {manifest.level} and this needs {level}: upgrade StreamBus "
+            "on every broker, then raise the level"
+        )
+
+
+def refuse_repeated(topics: Sequence[NewTopic | MorePartitions]) -> dict[int, Rejected]:
     """Place to refusal of each topic that the same request names more than once."""
     times = Counter(topic.name for topic in topics)
     return {
@@ -109,13 +134,10 @@ def decide_create(
             _check_name(manifest, topic.name, planned)
             if len(manifest.topics) + len(planned) >= TOPICS_MAX:
                 raise PolicyViolation(f"the cluster has {TOPICS_MAX} topics, the most allowed")
-            configs = topic_config.check(topic.configs)
+            inherited = manifest.policies.inherited(topic.name)
+            configs = topic_config.check(topic.configs, inherited)
             replicas = _decide_replicas(manifest, topic, defaults, len(planned))
-            if partitions + len(replicas) > PARTITIONS_MAX:
-                raise PolicyViolation(
-                    f"the cluster has {manifest.partitions} partitions, and {PARTITIONS_MAX} are "
-                    "the most allowed"
-                )
+            _check_room(manifest, partitions + len(replicas))
         except Rejected as error:
             answers.append(error)
             continue
@@ -124,6 +146,14 @@ def decide_create(
         topic_id = _fresh(manifest, new_topic_id)
         answers.append(TopicCreated(topic_id, topic.name, replicas, tuple(configs.items())))
     return answers
+
+
+def _check_room(manifest: Manifest, partitions: int) -> None:
+    if partitions > PARTITIONS_MAX:
+        raise PolicyViolation(
+            f"the cluster has {manifest.partitions} partitions, and {PARTITIONS_MAX} are the most "
+            "allowed"
+        )
 
 
 def _check_name(manifest: Manifest, name: str, planned: Mapping[str, str]) -> None:
@@ -217,6 +247,89 @@ def _check_row(row: Sequence[BrokerId], brokers: Collection[BrokerId]) -> None:
         raise InvalidReplicaAssignment(
             f"The manual partition assignment includes a broker more than once: {list(row)}."
         )
+
+
+def decide_add_partitions(
+    manifest: Manifest, topics: Sequence[MorePartitions]
+) -> list[PartitionsAdded | Rejected]:
+    """One answer per topic, in order. The names differ from each other: see `refuse_repeated`."""
+    refuse_below(manifest, LEVEL_OF[PartitionsAdded])
+    partitions = manifest.partitions
+    answers: list[PartitionsAdded | Rejected] = []
+    for more in topics:
+        try:
+            topic = _to_widen(manifest, more)
+            start = len(topic.partitions)
+            _check_room(manifest, partitions + more.total - start)
+            if more.assignments is None:
+                rows = _place_more(manifest, topic, more.total)
+            else:
+                rows = _assigned_more(manifest, topic, more)
+        except Rejected as error:
+            answers.append(error)
+            continue
+        partitions += len(rows)
+        answers.append(PartitionsAdded(topic.topic_id, start, rows))
+    return answers
+
+
+def _to_widen(manifest: Manifest, more: MorePartitions) -> Topic:
+    topic = manifest.by_name.get(more.name)
+    if topic is None:
+        raise UnknownTopicOrPartition(f"This server does not host topic '{more.name[:256]}'.")
+    count = len(topic.partitions)
+    if more.total == count:
+        raise InvalidPartitions(f"Topic already has {count} partition(s).")
+    if more.total < count:
+        raise InvalidPartitions(
+            f"The topic {topic.name} currently has {count} partition(s); {more.total} would not be "
+            "an increase."
+        )
+    if more.total > PARTITIONS_PER_TOPIC_MAX:
+        raise InvalidPartitions(f"A topic has at most {PARTITIONS_PER_TOPIC_MAX} partitions.")
+    if topic.name in topic_names.INTERNAL:
+        # What lies where in it depends on how many there are: its records would not be found.
+        raise InvalidPartitions(
+            f"The number of partitions of the internal topic {topic.name} cannot be changed."
+        )
+    return topic
+
+
+def _place_more(manifest: Manifest, topic: Topic, total: int) -> tuple[tuple[BrokerId, ...], ...]:
+    """The turn goes on where the topic's first leader began it."""
+    factor = topic.replication_factor
+    if factor > len(manifest.brokers):
+        raise InvalidReplicationFactor(
+            f"Unable to replicate the partition {factor} time(s): only {len(manifest.brokers)} "
+            "broker(s) are registered."
+        )
+    ring = sorted(manifest.brokers)
+    leader = topic.partitions[0].replicas[0]
+    first = ring.index(leader) if leader in manifest.brokers else 0
+    rows = place(total, factor, ring, first)[len(topic.partitions) :]
+    return tuple([tuple([BrokerId(broker) for broker in row]) for row in rows])
+
+
+def _assigned_more(
+    manifest: Manifest, topic: Topic, more: MorePartitions
+) -> tuple[tuple[BrokerId, ...], ...]:
+    assignments = more.assignments or ()
+    additional = more.total - len(topic.partitions)
+    if len(assignments) != additional:
+        raise InvalidReplicaAssignment(
+            f"Attempted to add {additional} additional partition(s), but only {len(assignments)} "
+            "assignment(s) were specified."
+        )
+    rows = tuple([tuple([BrokerId(broker) for broker in row]) for row in assignments])
+    for row in rows:
+        _check_row(row, manifest.brokers)
+        if len(row) != topic.replication_factor:
+            raise InvalidReplicaAssignment(
+                f"The manual partition assignment includes a partition with {len(row)} replica(s), "
+                "but this is not consistent with previous partitions, which have "
+                f"{topic.replication_factor} replica(s)."
+            )
+    return rows
 
 
 def decide_delete(

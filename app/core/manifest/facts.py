@@ -17,7 +17,7 @@ from typing import Any
 from app.errors import Corrupt, UpgradeNeeded
 from app.model import BrokerId, ControllerTerm, Endpoint, Incarnation, ProducerId, TopicId
 
-FEATURE_LEVEL = 1
+FEATURE_LEVEL = 2
 """The newest level that this code reads. Facts and migrations of level n may be used once
 FeatureRaised(n) is applied; code that cannot read n refuses to start."""
 
@@ -70,6 +70,39 @@ class ProducerIdsReserved:
     broker_id: BrokerId
 
 
+@dataclass(frozen=True, slots=True)
+class PartitionsAdded:
+    """A topic has more partitions: `start` is the first new one, `replicas` has a row for each."""
+
+    topic_id: TopicId
+    start: int
+    replicas: tuple[tuple[BrokerId, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TopicConfigsSet:
+    """These and no others are the topic's own configs now, by name."""
+
+    topic_id: TopicId
+    configs: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PrefixConfigsSet:
+    """These and no others are the configs of a prefix of topic names (`app.service.*`) now."""
+
+    prefix: str
+    configs: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerConfigsSet:
+    """These and no others are the running settings of a broker now, or of all if it is -1."""
+
+    broker_id: int
+    configs: tuple[tuple[str, str], ...]
+
+
 Fact = (
     ClusterFormed
     | FeatureRaised
@@ -77,6 +110,10 @@ Fact = (
     | TopicCreated
     | TopicDeleted
     | ProducerIdsReserved
+    | PartitionsAdded
+    | TopicConfigsSet
+    | PrefixConfigsSet
+    | BrokerConfigsSet
 )
 
 
@@ -121,26 +158,50 @@ def _load_broker(payload: Payload) -> BrokerRegistered:
 
 
 def _save_topic(fact: TopicCreated) -> Payload:
-    # Neighbours with equal replicas share a row: one broker's topic is one row, however wide.
-    runs = [[len(list(run)), list(row)] for row, run in groupby(fact.replicas)]
     return {
         "topic_id": fact.topic_id.hex(),
         "name": fact.name,
-        "replicas": runs,
+        "replicas": _runs(fact.replicas),
         "configs": dict(fact.configs),
     }
 
 
 def _load_topic(payload: Payload) -> TopicCreated:
-    rows: list[tuple[BrokerId, ...]] = []
-    for count, row in payload["replicas"]:
-        rows.extend([tuple(row)] * count)
     return TopicCreated(
-        TopicId(bytes.fromhex(payload["topic_id"])),
-        payload["name"],
-        tuple(rows),
-        tuple(sorted(payload["configs"].items())),
+        _topic_id(payload), payload["name"], _rows(payload["replicas"]), _configs(payload)
     )
+
+
+def _save_added(fact: PartitionsAdded) -> Payload:
+    return {
+        "topic_id": fact.topic_id.hex(),
+        "start": fact.start,
+        "replicas": _runs(fact.replicas),
+    }
+
+
+def _load_added(payload: Payload) -> PartitionsAdded:
+    return PartitionsAdded(_topic_id(payload), payload["start"], _rows(payload["replicas"]))
+
+
+def _runs(replicas: tuple[tuple[BrokerId, ...], ...]) -> list[list[Any]]:
+    """Neighbours with equal replicas share a row: one broker's topic is one row, however wide."""
+    return [[len(list(run)), list(row)] for row, run in groupby(replicas)]
+
+
+def _rows(runs: list[list[Any]]) -> tuple[tuple[BrokerId, ...], ...]:
+    rows: list[tuple[BrokerId, ...]] = []
+    for count, row in runs:
+        rows.extend([tuple(row)] * count)
+    return tuple(rows)
+
+
+def _topic_id(payload: Payload) -> TopicId:
+    return TopicId(bytes.fromhex(payload["topic_id"]))
+
+
+def _configs(payload: Payload) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted(payload["configs"].items()))
 
 
 # Every persisted kind of fact. A number is never used again; a changed payload is a new version
@@ -158,7 +219,7 @@ FORMS: tuple[Form, ...] = (
         1,
         TopicDeleted,
         lambda f: {"topic_id": f.topic_id.hex()},
-        lambda p: TopicDeleted(TopicId(bytes.fromhex(p["topic_id"]))),
+        lambda p: TopicDeleted(_topic_id(p)),
     ),
     Form(
         6,
@@ -168,10 +229,37 @@ FORMS: tuple[Form, ...] = (
         lambda f: {"start": f.start, "end": f.end, "broker_id": f.broker_id},
         lambda p: ProducerIdsReserved(**p),
     ),
+    Form(7, 1, 2, PartitionsAdded, _save_added, _load_added),
+    Form(
+        8,
+        1,
+        2,
+        TopicConfigsSet,
+        lambda f: {"topic_id": f.topic_id.hex(), "configs": dict(f.configs)},
+        lambda p: TopicConfigsSet(_topic_id(p), _configs(p)),
+    ),
+    Form(
+        9,
+        1,
+        2,
+        PrefixConfigsSet,
+        lambda f: {"prefix": f.prefix, "configs": dict(f.configs)},
+        lambda p: PrefixConfigsSet(p["prefix"], _configs(p)),
+    ),
+    Form(
+        10,
+        1,
+        2,
+        BrokerConfigsSet,
+        lambda f: {"broker_id": f.broker_id, "configs": dict(f.configs)},
+        lambda p: BrokerConfigsSet(p["broker_id"], _configs(p)),
+    ),
 )
 
 _TO_READ: Mapping[tuple[int, int], Form] = {(form.number, form.version): form for form in FORMS}
 _TO_WRITE: Mapping[type[Any], Form] = {form.kind: form for form in FORMS}
+LEVEL_OF: Mapping[type[Any], int] = {form.kind: form.level for form in FORMS}
+"""The level that each kind of fact needs."""
 
 ENVELOPE = struct.Struct("<HHIQ16sq")
 """type, version, payload bytes, controller term, proposal, at_ms; then the payload: JSON with

@@ -64,3 +64,7 @@ class Image:
     brokers: Mapping[BrokerId, Broker] = field(default_factory=_nothing)
     topics_by_name: Mapping[str, Topic] = field(default_factory=_nothing)
     topics_by_id: Mapping[TopicId, Topic] = field(default_factory=_nothing)
+    prefix_configs: Mapping[str, Mapping[str, str]] = field(default_factory=_nothing)
+    """By prefix of topic names (`app.service.*`); no empty ones."""
+    broker_configs: Mapping[int, Mapping[str, str]] = field(default_factory=_nothing)
+    """By broker id, -1 for what is set on all brokers; no empty ones."""

@@ -132,3 +132,16 @@ def test_a_leader_that_reports_to_itself_is_our_bug() -> None:
 @pytest.mark.parametrize(("isr", "is_under"), [((LEADER,), True), ((LEADER, SECOND), False)])
 def test_an_isr_below_the_minimum_is_told(isr: tuple[int, ...], is_under: bool) -> None:
     assert Replication(isr, LEADER, min_isr=2).is_under_min_isr is is_under
+
+
+def test_requiring_more_in_sync_holds_back_and_requiring_fewer_commits() -> None:
+    replication = Replication((LEADER,), LEADER)
+    assert replication.synced(5) == 5
+    assert replication.require(2) == 5 and replication.is_under_min_isr
+    assert replication.synced(9) == 5
+    assert replication.require(1) == 9 and not replication.is_under_min_isr
+    assert replication.synced(11) == 11
+    replication.require(2)
+    replication.change_isr((LEADER, SECOND))
+    assert replication.synced(12) == 11
+    assert replication.reported(SECOND, 12, 0) == 12

@@ -37,3 +37,36 @@ def test_an_illegal_name_is_refused_with_the_rule_that_it_breaks(name: str, why:
 def test_names_that_differ_in_dots_and_underscores_alone_collide() -> None:
     assert topic_names.collision_key("a.b_c") == topic_names.collision_key("a_b.c")
     assert topic_names.collision_key("ab") != topic_names.collision_key("a.b")
+
+
+@pytest.mark.parametrize(
+    "prefix", ["app.*", "app.service.*", "a_b-c.*", "a.b.c.d.*", "x" * 249 + ".*"]
+)
+def test_a_prefix_is_whole_segments_and_a_star(prefix: str) -> None:
+    topic_names.check_prefix(prefix)
+    assert topic_names.is_prefix(prefix) and not topic_names.is_valid(prefix)
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    ["", "*", ".*", "app", "app.", "app*", "app..*", ".app.*", "a/b.*", "..*", "x" * 250 + ".*"],
+)
+def test_what_is_not_whole_segments_is_no_prefix(prefix: str) -> None:
+    with pytest.raises(InvalidTopic):
+        topic_names.check_prefix(prefix)
+
+
+@pytest.mark.parametrize(
+    ("name", "prefixes"),
+    [
+        ("app", []),
+        ("app.service.event", ["app.service.*", "app.*"]),
+        ("app.service.*", ["app.*"]),
+        ("app.*", []),
+        ("a..b", ["a..*", "a.*"]),
+        (".a", []),
+        ("a.", ["a.*"]),
+    ],
+)
+def test_a_name_is_under_each_prefix_that_it_begins_with(name: str, prefixes: list[str]) -> None:
+    assert list(topic_names.prefixes(name)) == prefixes

@@ -5,11 +5,16 @@ from collections import Counter
 
 import pytest
 
-from app.core.manifest.decide import ControllerDefaults, NewTopic
+from app.core.manifest import entries
+from app.core.manifest.config_changes import ConfigChange, ConfigsChanged, ConfigsReplaced
+from app.core.manifest.decide import ControllerDefaults, MorePartitions, NewTopic
+from app.core.manifest.image import Topic
 from app.errors import (
     InvalidConfig,
+    InvalidPartitions,
     InvalidRequest,
     InvalidTopic,
+    PolicyViolation,
     RequestTimedOut,
     StreamBusError,
     TopicAlreadyExists,
@@ -123,6 +128,144 @@ def test_validating_only_answers_alike_and_changes_nothing(everywhere: Everywher
         assert answers[0] == CreatedTopic("a", NO_TOPIC_ID, 1, 1, {})
         assert isinstance(answers[1], InvalidTopic)
         assert broker.image is before
+        await broker.close()
+
+    everywhere(scenario)
+
+
+def test_partitions_are_added_at_once_or_only_validated(everywhere: Everywhere) -> None:
+    async def scenario(place: Place) -> None:
+        broker = await controller(place.boot(), place.directory)
+        await broker.create_topics([NewTopic("a"), NewTopic("b", 2), NewTopic("c")])
+        before = broker.image
+        asked = [
+            MorePartitions("a", 3),
+            MorePartitions("nope", 3),
+            MorePartitions("b", 2),
+            MorePartitions("c", 2),
+            MorePartitions("c", 3),
+        ]
+        for validate_only in (True, False):
+            answers = await broker.add_partitions(asked, validate_only=validate_only)
+            assert [type(answer) for answer in answers] == [
+                Topic,
+                UnknownTopicOrPartition,
+                InvalidPartitions,
+                InvalidRequest,
+                InvalidRequest,
+            ]
+            assert isinstance(answers[0], Topic) and len(answers[0].partitions) == 3
+            assert (broker.image is before) == validate_only
+        assert answers[0] == broker.image.topics_by_name["a"]
+        assert str(answers[3]) == "Duplicate topic name: 'c'"
+        await place.kill()
+        broker = await controller(place.boot(), place.directory)
+        widths = {name: len(each.partitions) for name, each in broker.image.topics_by_name.items()}
+        assert widths == {"a": 3, "b": 2, "c": 1}
+        await broker.close()
+
+    everywhere(scenario)
+
+
+def test_configs_are_changed_at_once_or_only_validated(everywhere: Everywhere) -> None:
+    async def scenario(place: Place) -> None:
+        broker = await controller(place.boot(), place.directory)
+        await broker.create_topics([NewTopic("a.x")])
+        before = broker.image
+        asked = [
+            ConfigsReplaced("topic", "a.x", {"retention.ms": "5"}),
+            ConfigsChanged("topic", "a.*", (ConfigChange("segment.ms", "set", "6"),)),
+            ConfigsReplaced("broker", "", {"log.retention.ms": "x"}),
+            ConfigsReplaced("broker", "1", {}),
+            ConfigsReplaced("broker", "7", {}),
+            ConfigsReplaced("broker", "7", {}),
+        ]
+        for validate_only in (True, False):
+            answers = await broker.alter_configs(asked, validate_only=validate_only)
+            assert answers[0] == {"retention.ms": "5"} and answers[1] == {"segment.ms": "6"}
+            assert answers[3] == {}, "nothing to change is no failure"
+            assert [type(answers[place]) for place in (2, 4, 5)] == [InvalidRequest] * 3
+            assert (broker.image is before) == validate_only
+        assert broker.image.index == before.index + 1, "one proposal"
+        again = broker.image
+        await broker.alter_configs(asked)
+        assert broker.image is again, "what is so already is no proposal"
+        await place.kill()
+        broker = await controller(place.boot(), place.directory)
+        topic = broker.image.topics_by_name["a.x"]
+        assert (topic.policy.retention_ms, topic.policy.segment_ms) == (5, 6)
+        assert topic.configs == {"retention.ms": "5"}
+        assert broker.image.prefix_configs == {"a.*": {"segment.ms": "6"}}
+        await broker.close()
+
+    everywhere(scenario)
+
+
+def test_many_changes_of_one_request_share_few_proposals(everywhere: Everywhere) -> None:
+    async def scenario(place: Place) -> None:
+        broker = await controller(place.boot(), place.directory)
+        names = [f"t{n}" for n in range(1_000)]
+        await broker.create_topics([NewTopic(name) for name in names])
+        before = broker.image.index
+        answers = await broker.add_partitions([MorePartitions(name, 2) for name in names])
+        assert {type(answer) for answer in answers} == {Topic}
+        change = (ConfigChange("retention.ms", "set", "5"),)
+        altered = await broker.alter_configs(
+            [ConfigsChanged("topic", name, change) for name in names]
+        )
+        assert altered == [{"retention.ms": "5"}] * 1_000
+        assert broker.image.index <= before + 3 + 3
+        assert broker.image.topics_by_name["t999"].policy.retention_ms == 5
+        await broker.close()
+
+    everywhere(scenario)
+
+
+def test_a_change_too_large_to_propose_is_refused_and_its_neighbours_go_on(
+    everywhere: Everywhere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(entries, "PROPOSAL_PARTS_MAX", 2)
+
+    async def scenario(place: Place) -> None:
+        broker = await controller(place.boot(), place.directory)
+        names = ["a", "b", "c"]
+        await broker.create_topics([NewTopic(name) for name in names])
+        long = ",".join(["delete"] * 20_000)
+        answers = await broker.alter_configs(
+            [
+                ConfigsReplaced(
+                    "topic", name, {"cleanup.policy": long if name == "b" else "delete"}
+                )
+                for name in names
+            ]
+        )
+        assert answers[0] == answers[2] == {"cleanup.policy": "delete"}
+        assert isinstance(answers[1], PolicyViolation)
+        assert [bool(broker.image.topics_by_name[name].configs) for name in names] == [
+            True,
+            False,
+            True,
+        ]
+        await broker.close()
+
+    everywhere(scenario)
+
+
+def test_a_caller_of_changes_whose_time_is_up_hears_that_it_is_not_known(
+    everywhere: Everywhere,
+) -> None:
+    async def scenario(place: Place) -> None:
+        broker = await controller(place.boot(), place.directory)
+        await broker.create_topics([NewTopic("a")])
+        (answer,) = await broker.add_partitions([MorePartitions("a", 2)], timeout_ms=0)
+        assert isinstance(answer, RequestTimedOut)
+        (refused,) = await broker.alter_configs(
+            [ConfigsReplaced("topic", "a", {"retention.ms": "5"})], timeout_ms=0
+        )
+        assert isinstance(refused, RequestTimedOut)
+        # Whatever became of them, the next decision knows.
+        (topic,) = await broker.add_partitions([MorePartitions("a", 9)])
+        assert isinstance(topic, Topic) and len(topic.partitions) == 9
         await broker.close()
 
     everywhere(scenario)

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from app import migrations
+from app.core.manifest.facts import FEATURE_LEVEL
 from app.errors import Corrupt, UpgradeNeeded
 from app.raft import migrate as module
-from app.raft.migrate import migrate
+from app.raft.migrate import migrate, take_steps
 
 
 @pytest.fixture
@@ -25,35 +26,67 @@ def tables(connection: sqlite3.Connection) -> set[str]:
 
 def test_every_file_of_the_folder_is_listed_with_the_number_of_its_place() -> None:
     folder = Path(migrations.__file__).parent
-    assert sorted(path.name for path in folder.glob("*.sql")) == list(migrations.NUMBERED)
-    for number, name in enumerate(migrations.NUMBERED, 1):
+    listed = [name for name, _ in migrations.NUMBERED]
+    assert sorted(path.name for path in folder.glob("*.sql")) == listed
+    for number, name in enumerate(listed, 1):
         assert name.startswith(f"{number:04}_")
         header = (folder / name).read_text().splitlines()[:6]
         assert any(line.startswith("-- Why") for line in header)
         assert any(line.startswith("-- Reads") for line in header)
 
 
-def test_all_steps_are_taken_once(connection: sqlite3.Connection) -> None:
-    migrate(connection, "x")
-    migrate(connection, "x")
-    assert connection.execute("PRAGMA user_version").fetchone() == (len(migrations.NUMBERED),)
-    names = [row[0] for row in connection.execute("SELECT name FROM migrations ORDER BY number")]
-    assert names == list(migrations.NUMBERED)
+def test_each_step_waits_for_a_level_of_its_own_that_this_code_reads() -> None:
+    levels = [level for _, level in migrations.NUMBERED]
+    assert levels[0] == 0 and levels == sorted(set(levels)) and levels[-1] <= FEATURE_LEVEL
 
 
+def taken(connection: sqlite3.Connection) -> list[str]:
+    rows = connection.execute("SELECT name FROM migrations ORDER BY number")
+    names = [row[0] for row in rows]
+    assert connection.execute("PRAGMA user_version").fetchone() == (len(names),)
+    return names
+
+
+def test_all_steps_are_taken_once_each_when_its_level_is_raised(
+    connection: sqlite3.Connection,
+) -> None:
+    for _ in range(2):
+        migrate(connection, "x")
+        assert taken(connection) == ["0001_manifest.sql"]
+    for level in (0, 1):
+        take_steps(connection, level)
+    assert taken(connection) == ["0001_manifest.sql"]
+    for _ in range(2):
+        take_steps(connection, FEATURE_LEVEL)
+        migrate(connection, "x")
+        assert taken(connection) == [name for name, _ in migrations.NUMBERED]
+
+
+@pytest.mark.parametrize("level", [0, 2])
 def test_a_step_that_fails_leaves_no_trace(
-    connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+    connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, level: int
 ) -> None:
     scripts = {"0001_a.sql": "CREATE TABLE a (x);", "0002_b.sql": "CREATE TABLE b (x); nonsense;"}
-    monkeypatch.setattr(migrations, "NUMBERED", tuple(scripts))
+    monkeypatch.setattr(migrations, "NUMBERED", (("0001_a.sql", 0), ("0002_b.sql", level)))
     monkeypatch.setattr(module, "_read", scripts.__getitem__)
-    with pytest.raises(sqlite3.Error):
+
+    def bring_up() -> None:
         migrate(connection, "x")
-    assert tables(connection) == {"a", "migrations"}
-    assert connection.execute("PRAGMA user_version").fetchone() == (1,)
-    scripts["0002_b.sql"] = "CREATE TABLE b (x);"
-    migrate(connection, "x")
-    assert tables(connection) == {"a", "b", "migrations"}
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            take_steps(connection, level)
+        except sqlite3.Error:
+            connection.execute("ROLLBACK")
+            raise
+        connection.execute("COMMIT")
+
+    with pytest.raises(sqlite3.Error):
+        bring_up()
+    assert tables(connection) == ({"a", "migrations"} if level else set())
+    assert connection.execute("PRAGMA user_version").fetchone() == (1 if level else 0,)
+    scripts["0002_b.sql"] = "-- two; of them\nCREATE TABLE b (x);\nCREATE TABLE c (y -- ;\n);"
+    bring_up()
+    assert tables(connection) == {"a", "b", "c", "migrations"}
 
 
 def test_a_step_that_was_edited_after_it_was_taken_is_refused(

@@ -6,11 +6,14 @@ from itertools import count
 import pytest
 
 from app.core.manifest import decide
-from app.core.manifest.decide import ControllerDefaults, NewTopic
+from app.core.manifest.decide import ControllerDefaults, MorePartitions, NewTopic
 from app.core.manifest.facts import (
+    FEATURE_LEVEL,
     BrokerRegistered,
     ClusterFormed,
     FeatureRaised,
+    PartitionsAdded,
+    PrefixConfigsSet,
     ProducerIdsReserved,
     TopicCreated,
 )
@@ -27,6 +30,7 @@ from app.errors import (
     TopicAlreadyExists,
     UnknownTopicId,
     UnknownTopicOrPartition,
+    UnsupportedVersion,
 )
 from app.model import BrokerId, Endpoint, Incarnation, ProducerId, TopicId
 
@@ -81,7 +85,7 @@ def test_the_first_broker_forms_the_cluster_and_later_ones_only_register() -> No
     manifest = Manifest()
     facts = decide.decide_register(manifest, ONE, [TLS, PLAIN], "r", "cluster")
     registered = BrokerRegistered(ONE, Incarnation(1), (PLAIN, TLS), "r")
-    assert facts == [ClusterFormed("cluster"), FeatureRaised(1), registered]
+    assert facts == [ClusterFormed("cluster"), FeatureRaised(FEATURE_LEVEL), registered]
     for fact in facts:
         manifest.apply(fact)
     assert decide.decide_register(manifest, ONE, [TLS], "r", "other") == [
@@ -89,9 +93,26 @@ def test_the_first_broker_forms_the_cluster_and_later_ones_only_register() -> No
     ]
 
 
+def test_a_broker_alone_raises_the_level_and_one_among_others_does_not() -> None:
+    manifest = Manifest()
+    for fact in (ClusterFormed("c"), FeatureRaised(1)):
+        manifest.apply(fact)
+    manifest.apply(BrokerRegistered(ONE, Incarnation(1), (PLAIN,), None))
+    again = BrokerRegistered(ONE, Incarnation(2), (PLAIN,), None)
+    assert decide.decide_register(manifest, ONE, [PLAIN], None, "x") == [
+        FeatureRaised(FEATURE_LEVEL),
+        again,
+    ]
+    manifest.apply(BrokerRegistered(BrokerId(2), Incarnation(1), (PLAIN,), None))
+    assert decide.decide_register(manifest, ONE, [PLAIN], None, "x") == [again]
+    with pytest.raises(UnsupportedVersion, match="at level 1 and this needs 2: upgrade StreamBus"):
+        decide.decide_add_partitions(manifest, [MorePartitions("a", 2)])
+
+
 def test_deciding_changes_nothing() -> None:
     manifest = cluster(topics={"a": 1})
     before = manifest.save()
+    decide.decide_add_partitions(manifest, [MorePartitions("a", 5)])
     create(manifest, NewTopic("b"), NewTopic("a"))
     decide.decide_delete(manifest, ["a"])
     decide.decide_reserve_producer_ids(manifest, ONE)
@@ -186,6 +207,122 @@ def test_the_number_of_topics_is_bounded(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(decide, "TOPICS_MAX", 2)
     answers = create(cluster(topics={"a": 1}), NewTopic("b"), NewTopic("c"))
     assert [type(answer) for answer in answers] == [TopicCreated, PolicyViolation]
+
+
+def more(manifest: Manifest, *topics: MorePartitions) -> list[PartitionsAdded | Rejected]:
+    return decide.decide_add_partitions(manifest, topics)
+
+
+def test_more_partitions_go_on_in_the_turn_of_the_topic() -> None:
+    manifest = cluster(brokers=3, topics={"first": 1})
+    (fact,) = create(manifest, NewTopic("b", 7, 2))
+    assert isinstance(fact, TopicCreated)
+    whole = fact.replicas
+    narrow = created(manifest, NewTopic("b", 2, 2))
+    assert narrow.replicas == whole[:2]
+    manifest.apply(narrow)
+    assert more(manifest, MorePartitions("b", 7)) == [
+        PartitionsAdded(narrow.topic_id, 2, whole[2:])
+    ]
+
+
+def test_more_partitions_may_be_assigned_by_hand() -> None:
+    manifest = cluster(brokers=3)
+    topic = created(manifest, NewTopic("b", assignments={0: [1, 2]}))
+    manifest.apply(topic)
+    assert more(manifest, MorePartitions("b", 3, ((3, 1), (2, 3)))) == [
+        PartitionsAdded(topic.topic_id, 1, ((BrokerId(3), BrokerId(1)), (BrokerId(2), BrokerId(3))))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("asked", "error", "text"),
+    [
+        (
+            MorePartitions("nope", 2),
+            UnknownTopicOrPartition,
+            "This server does not host topic 'nope'.",
+        ),
+        (MorePartitions("a", 4), InvalidPartitions, "Topic already has 4 partition(s)."),
+        (
+            MorePartitions("a", 3),
+            InvalidPartitions,
+            "The topic a currently has 4 partition(s); 3 would not be an increase.",
+        ),
+        (
+            MorePartitions("a", -1),
+            InvalidPartitions,
+            "The topic a currently has 4 partition(s); -1 would not be an increase.",
+        ),
+        (
+            MorePartitions("a", 100_001),
+            InvalidPartitions,
+            "A topic has at most 100000 partitions.",
+        ),
+        (
+            MorePartitions("__consumer_offsets", 51),
+            InvalidPartitions,
+            "The number of partitions of the internal topic __consumer_offsets cannot be changed.",
+        ),
+        (
+            MorePartitions("a", 6, ((1,),)),
+            InvalidReplicaAssignment,
+            "Attempted to add 2 additional partition(s), but only 1 assignment(s) were specified.",
+        ),
+        (
+            MorePartitions("a", 5, ((1, 2),)),
+            InvalidReplicaAssignment,
+            "The manual partition assignment includes a partition with 2 replica(s), but this is "
+            "not consistent with previous partitions, which have 1 replica(s).",
+        ),
+        (
+            MorePartitions("a", 5, ((),)),
+            InvalidReplicaAssignment,
+            "The manual partition assignment includes an empty replica list.",
+        ),
+        (
+            MorePartitions("a", 5, ((9,),)),
+            InvalidReplicaAssignment,
+            "The manual partition assignment includes broker 9, but no such broker is registered.",
+        ),
+        (
+            MorePartitions("a", 5, ((1, 1),)),
+            InvalidReplicaAssignment,
+            "The manual partition assignment includes a broker more than once: [1, 1].",
+        ),
+    ],
+)
+def test_partitions_that_may_not_be_added_are_refused_with_the_reason(
+    asked: MorePartitions, error: type[Rejected], text: str
+) -> None:
+    manifest = cluster(brokers=2, topics={"a": 4, "__consumer_offsets": 50})
+    (answer,) = more(manifest, asked)
+    assert type(answer) is error
+    assert str(answer) == text
+
+
+def test_added_partitions_count_against_the_bound_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decide, "PARTITIONS_MAX", 10)
+    manifest = cluster(topics={"a": 4, "b": 3})
+    answers = more(manifest, MorePartitions("a", 6), MorePartitions("b", 5))
+    assert [type(answer) for answer in answers] == [PartitionsAdded, PolicyViolation]
+    assert str(answers[1]) == "the cluster has 7 partitions, and 10 are the most allowed"
+
+
+def test_a_topic_wider_than_the_cluster_is_now_cannot_grow() -> None:
+    manifest = cluster(brokers=2)
+    manifest.apply(created(manifest, NewTopic("b", 1, 2)))
+    del manifest.brokers[BrokerId(2)]
+    (answer,) = more(manifest, MorePartitions("b", 2))
+    assert isinstance(answer, InvalidReplicationFactor)
+
+
+def test_a_new_topic_is_checked_with_what_it_inherits() -> None:
+    manifest = cluster()
+    manifest.apply(PrefixConfigsSet("app.*", (("min.compaction.lag.ms", "10"),)))
+    short = {"max.compaction.lag.ms": "5"}
+    assert isinstance(refused(manifest, NewTopic("app.x", configs=short)), InvalidConfig)
+    assert created(manifest, NewTopic("x", configs=short)).configs == tuple(short.items())
 
 
 def test_topics_are_deleted_by_name_or_by_id_and_once() -> None:

@@ -8,12 +8,16 @@ from app.core.manifest import facts
 from app.core.manifest.facts import (
     ENVELOPE,
     FORMS,
+    BrokerConfigsSet,
     BrokerRegistered,
     ClusterFormed,
     Fact,
     FeatureRaised,
+    PartitionsAdded,
+    PrefixConfigsSet,
     ProducerIdsReserved,
     Stamp,
+    TopicConfigsSet,
     TopicCreated,
     TopicDeleted,
 )
@@ -36,6 +40,12 @@ SAMPLES: list[Fact] = [
     TopicCreated(TOPIC, "orders", ((ONE, TWO), (TWO, ONE), (TWO, ONE)), (("retention.ms", "5"),)),
     TopicDeleted(TOPIC),
     ProducerIdsReserved(ProducerId(1000), ProducerId(2000), ONE),
+    PartitionsAdded(TOPIC, 3, ((ONE, TWO), (ONE, TWO), (TWO, ONE))),
+    TopicConfigsSet(TOPIC, (("retention.bytes", "7"), ("retention.ms", "5"))),
+    TopicConfigsSet(TOPIC, ()),
+    PrefixConfigsSet("app.service.*", (("cleanup.policy", "compact"),)),
+    BrokerConfigsSet(-1, (("log.retention.ms", "5"),)),
+    BrokerConfigsSet(2, ()),
 ]
 
 
@@ -51,12 +61,26 @@ def test_numbers_are_stable_and_never_shared() -> None:
         "TopicCreated": (4, 1),
         "TopicDeleted": (5, 1),
         "ProducerIdsReserved": (6, 1),
+        "PartitionsAdded": (7, 1),
+        "TopicConfigsSet": (8, 1),
+        "PrefixConfigsSet": (9, 1),
+        "BrokerConfigsSet": (10, 1),
     }
     assert len({(form.number, form.version) for form in FORMS}) == len(FORMS)
 
 
 def test_no_fact_needs_a_level_that_this_code_does_not_read() -> None:
     assert all(form.level <= facts.FEATURE_LEVEL for form in FORMS)
+
+
+def test_a_kind_of_fact_keeps_the_level_that_it_came_with() -> None:
+    assert {kind.__name__ for kind, level in facts.LEVEL_OF.items() if level == 2} == {
+        "PartitionsAdded",
+        "TopicConfigsSet",
+        "PrefixConfigsSet",
+        "BrokerConfigsSet",
+    }
+    assert set(facts.LEVEL_OF.values()) == {1, 2}
 
 
 def test_facts_come_back_as_they_were_with_their_stamp() -> None:
@@ -77,6 +101,7 @@ def test_a_wide_topic_of_one_broker_is_a_small_fact() -> None:
     fact = TopicCreated(TOPIC, "wide", ((ONE,),) * 100_000, ())
     assert facts.encoded_bytes(fact) < 200
     assert list(facts.decode(facts.encode([fact], STAMP))) == [(fact, STAMP)]
+    assert facts.encoded_bytes(PartitionsAdded(TOPIC, 1, ((ONE,),) * 100_000)) < 200
 
 
 def test_a_kind_or_version_from_the_future_says_upgrade() -> None:
@@ -87,10 +112,11 @@ def test_a_kind_or_version_from_the_future_says_upgrade() -> None:
 
 
 def test_bytes_cut_anywhere_are_corrupt_never_another_fact() -> None:
-    encoded = facts.encode(SAMPLES[:1], STAMP)
-    for end in range(1, len(encoded)):
-        with pytest.raises(Corrupt):
-            list(facts.decode(encoded[:end]))
+    for sample in SAMPLES:
+        encoded = facts.encode([sample], STAMP)
+        for end in range(1, len(encoded)):
+            with pytest.raises(Corrupt):
+                list(facts.decode(encoded[:end]))
 
 
 def test_a_payload_that_does_not_fit_its_kind_is_corrupt() -> None:
