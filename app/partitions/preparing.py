@@ -10,6 +10,7 @@ This is the slow path of produce: it opens batches, so it runs on the `reader` l
 from functools import partial
 
 from app import limits
+from app.core import topic_policy
 from app.core.topic_policy import PRODUCER_CODEC, TopicPolicy
 from app.errors import InvalidRecord, MessageTooLarge, UnsupportedCompressionType
 from app.world.ports import World
@@ -51,12 +52,27 @@ async def prepare(world: World, policy: TopicPolicy, view: memoryview, version: 
         return view
     if len(view) > policy.max_message_bytes:
         raise MessageTooLarge(f"{len(view)} bytes, the topic takes {policy.max_message_bytes}")
-    job = partial(_prepare, view, header, target, policy.cleanup_compact)
+    job = partial(_prepare, view, header, target, _level(policy, target), policy.cleanup_compact)
     return await world.lane("reader").run(job)
 
 
+def _level(policy: TopicPolicy, codec: int) -> int | None:
+    """The codec's level where it is not its own default."""
+    levels = {
+        compression.GZIP: (policy.gzip_level, topic_policy.DEFAULT.gzip_level),
+        compression.LZ4: (policy.lz4_level, topic_policy.DEFAULT.lz4_level),
+        compression.ZSTD: (policy.zstd_level, topic_policy.DEFAULT.zstd_level),
+    }
+    level, default = levels.get(codec, (0, 0))
+    return None if level == default else level
+
+
 def _prepare(
-    view: memoryview, header: batch.BatchHeader, target: int, needs_keys: bool
+    view: memoryview,
+    header: batch.BatchHeader,
+    target: int,
+    level: int | None,
+    needs_keys: bool,
 ) -> memoryview:
     batch.verify(view, 0, header)
     codec = header[batch.ATTRIBUTES] & CODEC_MASK
@@ -68,10 +84,10 @@ def _prepare(
             raise KeyMissing(missing)
     if target == codec:
         return view
-    return memoryview(_encode(header, bytes(section), target))
+    return memoryview(_encode(header, bytes(section), target, level))
 
 
-def _encode(header: batch.BatchHeader, section: bytes, target: int) -> bytes:
+def _encode(header: batch.BatchHeader, section: bytes, target: int, level: int | None) -> bytes:
     """The same batch with its records section in another codec; length and CRC follow."""
     attributes = header[batch.ATTRIBUTES]
     return batch.assemble(
@@ -80,6 +96,7 @@ def _encode(header: batch.BatchHeader, section: bytes, target: int) -> bytes:
         header[batch.LAST_OFFSET_DELTA],
         header[batch.MAX_TIMESTAMP],
         codec=target,
+        level=level,
         base_offset=header[batch.BASE_OFFSET],
         base_timestamp=header[batch.BASE_TIMESTAMP],
         producer_id=header[batch.PRODUCER_ID],

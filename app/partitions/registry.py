@@ -22,6 +22,7 @@ from app.partitions import replica as roles
 from app.partitions.fold import Folded, LogFold, pack_state
 from app.partitions.replica import Replica
 from app.partitions.shared import Shared
+from app.partitions.traffic import TopicTraffic, Traffic
 from app.partitions.waiting import ParkedFetches
 from app.telemetry import events
 from app.tiers.nvme.block import BATCHES, Frame, FrameKind
@@ -44,13 +45,14 @@ class TopicRoute:
     """Where the partitions of one topic are on this broker. `replicas[p]` is None where it has
     none."""
 
-    __slots__ = ("name", "policy", "replicas", "topic", "topic_id")
+    __slots__ = ("name", "policy", "replicas", "topic", "topic_id", "traffic")
 
-    def __init__(self, topic: Topic) -> None:
+    def __init__(self, topic: Topic, traffic: Traffic) -> None:
         self.name = topic.name.encode()
         self.topic_id = topic.topic_id
         self.topic = topic
         self.policy: TopicPolicy = topic.policy
+        self.traffic = traffic
         self.replicas: list[Replica | None] = []
 
 
@@ -71,6 +73,8 @@ class Registry:
         self.generation = 0
         """Grows with each image applied: what connections cached of an older one is stale."""
         self.parked = ParkedFetches(world, parked_fetches_max)
+        self.traffic = TopicTraffic()
+        self.wal_failures = 0
         self.failure: Exception | None = None
         """Why nothing can be written now, or None."""
         self._world = world
@@ -137,6 +141,11 @@ class Registry:
     def find(self, key: PartitionKey) -> Replica | None:
         return self._replicas.get(key)
 
+    @property
+    def quarantined(self) -> Mapping[PartitionKey, str]:
+        """Why each partition that is not served is not, in words."""
+        return self._quarantined
+
     def after_release(self, callback: Callable[[], None]) -> None:
         """Call back after each round of released replies (a synced block, a failure): whatever
         they made ready is complete then, and can be written once per connection."""
@@ -175,33 +184,46 @@ class Registry:
             self._note_dropped(key)
 
     def _apply_topic(self, topic: Topic, route: TopicRoute | None) -> None:
+        known: Sequence[PartitionState] = ()
         if route is None:
-            route = TopicRoute(topic)
+            route = TopicRoute(topic, self.traffic.of(topic.name.encode()))
             self.topics_by_id[topic.topic_id] = route
             self.topics[route.name] = route
+        else:
+            known = route.topic.partitions
         route.topic, route.policy = topic, topic.policy
         route.replicas += [None] * (len(topic.partitions) - len(route.replicas))
         for number, state in enumerate(topic.partitions):
-            key = PartitionKey(topic.topic_id, number)
             replica = route.replicas[number]
-            if self._broker_id not in state.replicas:
-                if replica is not None:
-                    self._drop(replica)
-                    route.replicas[number] = None
-                continue
-            if replica is None:
-                replica = route.replicas[number] = self._create(key, topic.policy)
-            elif replica.policy is not topic.policy:
-                replica.configure(topic.policy)
-            self._assume_role(replica, state)
+            if replica is not None and number < len(known) and known[number] is state:
+                _configure(replica, topic.policy, state)
+            else:
+                self._apply_partition(route, number, state, replica)
 
-    def _create(self, key: PartitionKey, policy: TopicPolicy) -> Replica:
+    def _apply_partition(
+        self, route: TopicRoute, number: int, state: PartitionState, replica: Replica | None
+    ) -> None:
+        if self._broker_id not in state.replicas:
+            if replica is not None:
+                self._drop(replica)
+                route.replicas[number] = None
+            return
+        if replica is None:
+            key = PartitionKey(route.topic_id, number)
+            replica = route.replicas[number] = self._create(key, route)
+        elif replica.policy is not route.policy:
+            replica.configure(route.policy)
+        self._assume_role(replica, state)
+
+    def _create(self, key: PartitionKey, route: TopicRoute) -> Replica:
         folded = self._recovered.pop(key, None)
         if folded is None:
             folded = Folded(PartitionLog(), 0)
             if self._lost:
                 self._quarantined[key] = self._lost
-        replica = Replica(self._shared, key, policy, folded.log, folded.high_watermark)
+        replica = Replica(
+            self._shared, key, route.policy, folded.log, folded.high_watermark, route.traffic
+        )
         self._replicas[key] = replica
         return replica
 
@@ -216,7 +238,7 @@ class Registry:
             state.isr,
             self._broker_id,
             replica.high_watermark,
-            min_isr=min(replica.policy.min_insync_replicas, len(state.replicas)),
+            min_isr=_min_isr(replica.policy, state),
         )
         if self.failure is not None:
             replica.fail(state.leader_epoch, replication)
@@ -236,6 +258,7 @@ class Registry:
         del self.topics_by_id[route.topic_id]
         if self.topics.get(route.name) is route:
             del self.topics[route.name]
+            self.traffic.forget(route.name)
         for replica in route.replicas:
             if replica is not None:
                 self._drop(replica)
@@ -270,6 +293,10 @@ class Registry:
             if replica is None:
                 continue
             if frame.kind == BATCHES:
+                traffic = replica.traffic
+                traffic.appended_batches += frame.batches
+                traffic.appended_records += frame.end_offset - frame.base_offset
+                traffic.appended_bytes += frame.length
                 replica.synced(frame.end_offset)
             elif frame.kind == FrameKind.START_MOVED:
                 replica.start_moved(frame.base_offset)
@@ -293,6 +320,7 @@ class Registry:
         if self.failure is not None:
             return
         self.failure = error
+        self.wal_failures += 1
         events.emit("wal.failed", events.ERROR, error=error, resumes=isinstance(error, DiskFull))
         for replica in list(self._replicas.values()):
             if replica.role != roles.QUARANTINED:
@@ -390,6 +418,17 @@ class Registry:
             # The WAL failed while this waited for it: `on_failed` has said so. Nothing was given
             # back, and the next round tries again.
             events.emit("segment.kept", events.DEBUG, error=error)
+
+
+def _configure(replica: Replica, policy: TopicPolicy, state: PartitionState) -> None:
+    """Only the policy changed, if anything: who leads goes on, as do those who wait."""
+    if replica.policy is not policy:
+        replica.configure(policy)
+        replica.require(_min_isr(policy, state))
+
+
+def _min_isr(policy: TopicPolicy, state: PartitionState) -> int:
+    return min(policy.min_insync_replicas, len(state.replicas))
 
 
 def _report(recovered: Recovered) -> None:

@@ -25,6 +25,7 @@ from app.model import PartitionKey
 from app.partitions.preparing import prepare
 from app.partitions.replies import PendingProduce, ReplyQueue
 from app.partitions.shared import Shared
+from app.partitions.traffic import Traffic
 from app.partitions.waiting import Parked
 from app.tiers.nvme.block import FrameKind
 from streambus.errors import Malformed
@@ -94,8 +95,10 @@ class Replica:
         "replication",
         "role",
         "shared",
+        "starting",
         "synced_end",
         "syncing",
+        "traffic",
         "waiters",
     )
 
@@ -106,11 +109,13 @@ class Replica:
         policy: TopicPolicy,
         log: PartitionLog,
         high_watermark: int,
+        traffic: Traffic | None = None,
     ) -> None:
         """`log` holds nothing that is not synced: it is new, or recovery folded it from disk."""
         assert log.start <= high_watermark <= log.end, f"{key}: {high_watermark} outside of {log!r}"
         self.shared = shared
         self.key = key
+        self.traffic = traffic or Traffic()
         self._stream = shared.wal.stream(key)
         self.leader_epoch = log.leader_epoch  # of the manifest: requests are fenced by it
         self.log = log
@@ -120,6 +125,7 @@ class Replica:
         self.replication: Replication | None = None
         self.syncing = ReplyQueue()
         self.committing = ReplyQueue()
+        self.starting: ReplyQueue | None = None  # few replicas ever have one
         self.waiters: dict[Parked, tuple[int, int]] = {}
         self.bytes_written = 0
         self.bytes_visible = 0
@@ -158,6 +164,15 @@ class Replica:
         self.become(LEADING)
         self._commit(replication)
 
+    def require(self, min_isr: int) -> None:
+        """How many replicas must be in sync now, where this one leads."""
+        replication = self.replication
+        if replication is not None and replication.min_isr != min_isr:
+            watermark = replication.require(min_isr)
+            self.isr_short = replication.is_under_min_isr
+            if watermark > self.high_watermark:
+                self._committed(watermark)
+
     def fail(self, leader_epoch: int, replication: Replication) -> None:
         """It would lead and cannot write: what is committed without an append may still be read,
         by clients that know the epoch which the manifest gave."""
@@ -177,6 +192,8 @@ class Replica:
         if self.refuses:
             self.syncing.refuse(self.refuses)
             self.committing.refuse(self.refuses)
+            if self.starting is not None:
+                self.starting.refuse(self.refuses)
         if role != LEADING:
             self.replication = None
         if self.waiters:
@@ -323,7 +340,10 @@ class Replica:
         base_offset: int,
         stamp: int,
     ) -> None:
-        reached = self.high_watermark if queue is self.committing else self.synced_end
+        if queue is self.syncing:
+            reached = self.synced_end
+        else:
+            reached = self.high_watermark if queue is self.committing else self.log_start
         if required <= reached:
             pending.resolve(slot, error, base_offset, stamp)
             return
@@ -358,6 +378,29 @@ class Replica:
     def start_moved(self, start: int) -> None:
         """A StartMoved frame is durable: only now may anyone see the new log start."""
         self.log_start = max(self.log_start, start)
+        if self.starting is not None:
+            self.starting.release(self.log_start)
+            if not self.starting.entries:
+                self.starting = None
+
+    def when_started(self, start: int, pending: PendingProduce, slot: int) -> None:
+        """Resolve once nobody sees anything below `start`: after `move_start`, when its frame is
+        durable."""
+        if self.refuses:
+            pending.resolve(slot, self.refuses, -1)
+            return
+        if self.starting is None:
+            self.starting = ReplyQueue()
+        self._await(self.starting, start, pending, slot, 0, start, -1)
+
+    def when_synced(self, pending: PendingProduce, slot: int) -> None:
+        """Resolve once everything written so far is durable, with its end: whoever shows what the
+        log has admitted (its producers) waits for this."""
+        if self.refuses:
+            pending.resolve(slot, self.refuses, -1)
+        else:
+            end = self.log.end
+            self._await(self.syncing, end, pending, slot, 0, end, -1)
 
     def move_start(self, start: int) -> None:
         """Decide a new log start (retention, DeleteRecords); it is revealed when its frame is

@@ -42,6 +42,33 @@ class PendingProduce(Protocol):
         batches."""
 
 
+class Awaited:
+    """A `PendingProduce` for a coroutine: `answers[slot]` is (error, base offset, append time) once
+    `wait` came back. Deadlines are those of the queue, so that every wait ends."""
+
+    __slots__ = ("_left", "_ready", "answers", "timeout_ms")
+
+    def __init__(self, slots: int, timeout_ms: int) -> None:
+        self.timeout_ms = max(timeout_ms, 0)
+        self.answers: list[tuple[int, int, int]] = [(0, -1, -1)] * slots
+        self._left = slots
+        self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if not slots:
+            self._ready.set_result(None)
+
+    def resolve(
+        self, slot: int, error: int, base_offset: int, log_append_time_ms: int = -1
+    ) -> None:
+        self.answers[slot] = (error, base_offset, log_append_time_ms)
+        self._left -= 1
+        if not self._left and not self._ready.done():
+            self._ready.set_result(None)
+
+    async def wait(self) -> list[tuple[int, int, int]]:
+        await self._ready
+        return self.answers
+
+
 # (offset that must be reached, pending, slot, error, base offset, log append time, the sweep in
 # which it began to wait). A tuple and not a class: one is made per append on the hot path.
 Waiting = tuple[int, PendingProduce, int, int, int, int, int]

@@ -30,7 +30,8 @@ class RetentionLoop:
         self._world = world
         self._registry = registry
         self._check_ms = check_ms
-        self._producer_expiration_ms = producer_expiration_ms
+        self.producer_expiration_ms = producer_expiration_ms
+        """May be changed while it runs."""
 
     async def run(self) -> None:
         while True:
@@ -49,7 +50,7 @@ class RetentionLoop:
 
     def _check_replica(self, replica: Replica) -> None:
         now_ms = self._world.clock.now_ms()
-        replica.log.expire_producers(now_ms, self._producer_expiration_ms)
+        replica.log.expire_producers(now_ms, self.producer_expiration_ms)
         policy = replica.policy
         if not policy.cleanup_delete or (policy.retention_ms < 0 and policy.retention_bytes < 0):
             return

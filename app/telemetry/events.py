@@ -6,11 +6,20 @@ Never   holds broker state: two brokers in one process tell themselves apart by 
         that is written says how many were `suppressed`.
 
     events.emit("segment.sealed", segment=7, bytes=67_108_864)
+
+What is said while a request is worked on carries its fields:
+
+    with events.bound(request="12-7"):
+        ...
 """
 
 import json
 import logging
 import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import MappingProxyType
 from typing import Any, TextIO
 
 LINES_PER_SECOND_MAX = 20  # of one event, from INFO up; who asks for DEBUG gets all of it
@@ -18,11 +27,29 @@ LINES_PER_SECOND_MAX = 20  # of one event, from INFO up; who asks for DEBUG gets
 LOGGER = logging.getLogger("streambus")
 DEBUG, INFO, WARNING, ERROR = logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR
 
+_BOUND: ContextVar[Mapping[str, Any]] = ContextVar("bound", default=MappingProxyType({}))
+
 
 def emit(event: str, level: int = INFO, **fields: Any) -> None:
     """Say that `event` happened. Cheap where its level is off; never raises for a field's type."""
     if LOGGER.isEnabledFor(level):
+        fields = {**_BOUND.get(), **fields}
         LOGGER.log(level, event, extra={"event": event, "fields": fields})
+
+
+@contextmanager
+def bound(**fields: Any) -> Iterator[None]:
+    """Every event of this block, and of the tasks that it starts, has `fields` too."""
+    token = _BOUND.set({**_BOUND.get(), **fields})
+    try:
+        yield
+    finally:
+        _BOUND.reset(token)
+
+
+def bound_fields() -> Mapping[str, Any]:
+    """What is bound here: for whoever carries a request to another process."""
+    return _BOUND.get()
 
 
 def configure(rendering: str = "human", level: str = "info", stream: TextIO | None = None) -> None:

@@ -29,6 +29,9 @@ class Clock(Protocol):
     def monotonic_ms(self) -> int:
         """Milliseconds that never go back, from an arbitrary start; for deadlines and durations."""
 
+    def monotonic_ns(self) -> int:
+        """The same in nanoseconds, as cheap as can be: for durations that are measured."""
+
 
 class Randomness(Protocol):
     def bytes(self, count: int) -> bytes: ...
@@ -91,6 +94,10 @@ class Files(Protocol):
 
     def sync_directory(self, path: str) -> None:
         """Names created, renamed or unlinked in `path` reach stable storage."""
+
+    def space(self, path: str) -> tuple[int, int]:
+        """(bytes of the file system that holds `path`, those of them that can still be
+        written)."""
 
     def lock(self, path: str) -> Callable[[], None]:
         """Take an exclusive lock that dies with the process (flock); returns its release.

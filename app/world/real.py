@@ -25,6 +25,8 @@ class SystemClock:
     def monotonic_ms(self) -> int:
         return time.monotonic_ns() // 1_000_000
 
+    monotonic_ns = staticmethod(time.monotonic_ns)
+
 
 class SystemRandomness:
     __slots__ = ()

@@ -19,6 +19,7 @@ from app.core.hybrid_clock import HybridClock
 from app.errors import InvalidConfig, StorageFailed
 from app.model import PartitionKey
 from app.telemetry import events
+from app.telemetry.counts import Durations
 from app.tiers.nvme import spares
 from app.tiers.nvme.block import BATCHES, LARGE_BATCH_BYTES, Block, Frame, FrameKind
 from app.tiers.nvme.failures import storage_failed
@@ -167,6 +168,12 @@ class GroupCommit:
         self._open: list[Stream] = []
         """Those that have a frame in the open block."""
         self._closed_bytes = 0
+        self.blocks = self.written_bytes = self.syncs = 0
+        self.took = Durations()
+        """From a block given to the lane to the loop told of it: its write, with `wal.sync=block`
+        its sync."""
+        self._now_ns = world.clock.monotonic_ns
+        self._submitted_ns = 0
         self.block = Block(1, bytearray())
         """The open one, which fills."""
 
@@ -211,6 +218,11 @@ class GroupCommit:
     def newest_block(self) -> int:
         """The block that anything appended until now is in, or an earlier one."""
         return self.block.sequence if self.block.frames else self.block.sequence - 1
+
+    @property
+    def waiters(self) -> int:
+        """Operations that wait for a block, produce requests apart."""
+        return len(self._waiters)
 
     @property
     def pending_bytes(self) -> int:
@@ -320,6 +332,7 @@ class GroupCommit:
             durable=self._mode == "block",
             syncs=syncs,
         )
+        self._submitted_ns = self._now_ns()
         self._lane.submit(job, self._written)
 
     def _written(self, result: File | BaseException) -> None:
@@ -336,8 +349,12 @@ class GroupCommit:
             segment.file, segment.has_file = result, True
         self._written_to = segment
         self.synced_through = block.sequence
+        self.took.observe(self._now_ns() - self._submitted_ns)
+        self.blocks += 1
+        self.written_bytes += block.block_bytes
         if self._mode == "block" or block.seals or block.position == PAGE_BYTES:
             self.true_through = block.sequence
+            self.syncs += 1
         elif self._mode == "interval" and self._timer is None:
             self._timer = self._world.call_later(self._interval_ms, self._sync_due)
         self._submit()  # the disk works on the next block while the loop tells of this one
@@ -393,6 +410,7 @@ class GroupCommit:
                 self.fail(result)
             elif self.error is None:
                 self.true_through = max(self.true_through, through)
+                self.syncs += 1
             if future is not None and not future.done():
                 if self.error is not None:
                     future.set_exception(self._refusal())

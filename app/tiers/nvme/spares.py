@@ -40,6 +40,11 @@ class Spares:
         self._is_preparing = False
         self._ready: tuple[int, File] | None = None
 
+    @property
+    def free(self) -> int:
+        """Files that wait to be used again, the prepared one included."""
+        return len(self._free) + (self._ready is not None)
+
     def begin(self, free: list[str], next_sequence: int) -> list[str]:
         """What recovery found. Gives the free files that are more than are kept: unlink them."""
         self._next = max(self._next, next_sequence)

@@ -12,12 +12,13 @@ Loop side. Blocking work is on lanes: blocks on `wal`, whole files on `roll`, co
 
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from app.core.hybrid_clock import HybridClock
 from app.errors import Corrupt, StorageFailed
 from app.model import PartitionKey
 from app.telemetry import events
+from app.telemetry.counts import Durations
 from app.tiers.nvme import sidecar, spares
 from app.tiers.nvme.block import BATCHES, Block, Frame, FrameKind
 from app.tiers.nvme.checkpoint import Checkpoint, Entry
@@ -36,6 +37,21 @@ __all__ = ["DiskFull", "Fold", "Recovered", "Slice", "Wal", "WalListener", "WalS
 
 T = TypeVar("T")
 _NOTHING_WARM = Warm()
+
+
+class WalCounts(NamedTuple):
+    """What a log has done in this life, and has now."""
+
+    blocks: int
+    syncs: int
+    written_bytes: int
+    took: Durations
+    waiters: int
+    pending_bytes: int
+    segments_open: int
+    segments_sealed: int
+    segments_free: int
+    has_failed: bool
 
 
 class Wal:
@@ -270,6 +286,23 @@ class Wal:
 
     # Numbers
 
+    def counts(self) -> WalCounts:
+        """For metrics."""
+        commit, spares = self._commit, self._spares
+        is_open = self.state == OPEN
+        return WalCounts(
+            blocks=commit.blocks,
+            syncs=commit.syncs,
+            written_bytes=commit.written_bytes,
+            took=commit.took,
+            waiters=commit.waiters,
+            pending_bytes=commit.pending_bytes,
+            segments_open=int(is_open),
+            segments_sealed=len(self._segments) - is_open,
+            segments_free=spares.free,
+            has_failed=self.state == FAILED,
+        )
+
     @property
     def state(self) -> str:
         return self._commit.state
@@ -296,6 +329,11 @@ class Wal:
         if partition is None:
             return []
         return [(e.start, e.end, e.bytes, e.max_timestamp) for e in partition.extents]
+
+    def bytes_of(self, key: PartitionKey) -> int:
+        """How many bytes the partition's batches take here, frames cut by the log start whole."""
+        partition = self._index.partitions.get(key)
+        return 0 if partition is None else sum([each.bytes for each in partition.extents])
 
     # Reading
 

@@ -35,7 +35,9 @@ class ManualWorld:
         self.set = 0
         self._timers: list[tuple[int, int, Timer]] = []
         self.clock = SimpleNamespace(
-            now_ms=lambda: 1_700_000_000_000 + self.now, monotonic_ms=lambda: self.now
+            now_ms=lambda: 1_700_000_000_000 + self.now,
+            monotonic_ms=lambda: self.now,
+            monotonic_ns=lambda: self.now * 1_000_000,
         )
 
     def call_later(self, ms: int, callback: Callable[[], None]) -> Timer:

@@ -78,3 +78,21 @@ async def test_a_prepared_batch_is_admitted_like_any_other() -> None:
     pending = bench.append(bytes(stored))
     bench.sync()
     assert pending.answer == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("codec", "low", "high"),
+    [("gzip", 1, 9), ("lz4", 1, 17), ("zstd", -131_072, 22)],
+)
+async def test_the_broker_compresses_at_the_level_of_the_topic(
+    codec: str, low: int, high: int
+) -> None:
+    text = b"".join(b"%d squared is %d; " % (n, n * n) for n in range(4_000))
+    sent = batch.build([(0, 0, b"k", text, ())])
+    sizes = []
+    for level in (low, high):
+        levels = {f"{codec}_level": level}
+        stored = await prepared(sent, compression=codec, **levels)
+        assert protocol.read_records(stored) == protocol.read_records(sent)
+        sizes.append(len(stored))
+    assert sizes[1] < sizes[0]

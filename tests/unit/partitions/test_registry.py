@@ -2,11 +2,13 @@
 
 import errno
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from app.model import TopicId
+from app.core.topic_policy import TopicPolicy
+from app.model import BrokerId, TopicId
 from app.partitions import replica as roles
 from app.partitions.lookup import end_of_epoch
 from app.partitions.registry import REOPEN_MS
@@ -388,6 +390,50 @@ def test_a_generation_grows_with_every_image_and_roles_follow_it() -> None:
         assert replica.role == roles.DROPPED
         assert registry.topics[b"orders"].replicas == [None]
         assert registry.topics_by_id[TopicId((1).to_bytes(16, "big"))].name == b"orders"
+
+    simulate(scenario, 1)
+
+
+def test_another_policy_reaches_the_replica_and_disturbs_nobody_who_waits() -> None:
+    async def scenario(simulation: Simulation) -> None:
+        orders = topic("orders", 1)
+        house = await House(simulation.machine("one")).start(orders)
+        replica = house.replica("orders")
+        leading, epoch = replica.replication, replica.leader_epoch
+        waits = house.send(records(1))
+        smaller = replace(orders, policy=TopicPolicy(max_message_bytes=10))
+        house.registry.apply(image(smaller))
+        assert replica.replication is leading and replica.leader_epoch == epoch
+        assert house.registry.topics[b"orders"].policy is smaller.policy is replica.policy
+        assert await house.answer(waits) == (0, 0)
+        assert (await house.produce(records(1)))[0] == 10
+        wider = replace(smaller, partitions=smaller.partitions * 3)
+        house.registry.apply(image(wider))
+        assert replica.replication is leading
+        assert (await house.produce(records(1), partition=2))[0] == 10
+        house.registry.apply(image(replace(wider, policy=TopicPolicy())))
+        assert await house.produce(records(1)) == (0, 1)
+        assert await house.produce(records(1), partition=2) == (0, 0)
+
+    simulate(scenario, 1)
+
+
+def test_min_insync_replicas_counts_as_soon_as_it_is_changed() -> None:
+    async def scenario(simulation: Simulation) -> None:
+        known = topic("orders", 1)
+        brokers = (BrokerId(1), BrokerId(2))
+        orders = replace(known, partitions=(replace(known.partitions[0], replicas=brokers),))
+        house = await House(simulation.machine("one")).start(orders)
+        assert await house.produce(records(1)) == (0, 0)
+        both = replace(orders, policy=TopicPolicy(min_insync_replicas=2))
+        house.registry.apply(image(both))
+        assert (await house.produce(records(1)))[0] == 19
+        assert await house.produce(records(1), acks=1) == (0, 1)
+        replica = house.replica("orders")
+        assert (replica.high_watermark, replica.synced_end) == (1, 2)
+        house.registry.apply(image(replace(orders, policy=TopicPolicy(min_insync_replicas=1))))
+        assert replica.high_watermark == 2, "what was held back is committed"
+        assert await house.produce(records(1)) == (0, 2)
 
     simulate(scenario, 1)
 

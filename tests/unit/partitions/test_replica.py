@@ -277,3 +277,56 @@ def test_another_policy_changes_what_is_prepared() -> None:
     assert not Bench().replica.prepares
     assert Bench(compression="lz4").replica.prepares
     assert Bench(cleanup_compact=True).replica.prepares
+
+
+# Waiting for more than appends
+
+
+def test_who_waits_for_a_start_is_answered_once_its_frame_is_durable() -> None:
+    bench = Bench()
+    bench.append(records(5))
+    bench.sync()
+    first, second, none = Pending(), Pending(), Pending()
+    bench.replica.move_start(3)
+    bench.replica.when_started(3, first, 0)
+    bench.replica.move_start(4)
+    bench.replica.when_started(4, second, 0)
+    bench.replica.when_started(0, none, 0)
+    assert none.answer == (0, 0)
+    bench.replica.start_moved(3)
+    assert (first.answer, second.answer) == ((0, 3), None)
+    assert bench.replica.starting is not None
+    bench.replica.start_moved(4)
+    assert second.answer == (0, 4)
+    assert bench.replica.starting is None
+
+
+def test_who_waits_for_a_start_hears_of_a_failure_and_of_time() -> None:
+    bench = Bench()
+    bench.append(records(5))
+    bench.sync()
+    late, failed, refused = Pending(timeout_ms=500), Pending(), Pending()
+    bench.replica.move_start(3)
+    bench.replica.when_started(3, late, 0)
+    bench.replica.when_started(3, failed, 0)
+    bench.world.advance(2_000)
+    assert (late.answer, failed.answer) == ((7, -1), None)
+    bench.replica.become(roles.FAILED)
+    assert failed.answer == (56, -1)
+    bench.replica.when_started(3, refused, 0)
+    assert refused.answer == (56, -1)
+
+
+def test_what_was_written_is_shown_once_it_is_durable() -> None:
+    bench = Bench(isr=(1, 2))
+    at_once, waits, refused = Pending(), Pending(), Pending()
+    bench.replica.when_synced(at_once, 0)
+    assert at_once.answer == (0, 0)
+    bench.append(records(2))
+    bench.replica.when_synced(waits, 0)
+    assert waits.answer is None
+    bench.sync()
+    assert waits.answer == (0, 2)
+    bench.replica.become(roles.FENCED)
+    bench.replica.when_synced(refused, 0)
+    assert refused.answer == (6, -1)

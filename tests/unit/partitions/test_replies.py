@@ -1,6 +1,10 @@
 """Reply queues: in order, exactly once, and never later than the deadline allows."""
 
-from app.partitions.replies import SWEEP_MS, Deadlines, ReplyQueue
+import asyncio
+
+import pytest
+
+from app.partitions.replies import SWEEP_MS, Awaited, Deadlines, ReplyQueue
 from tests.unit.partitions.arrange import ManualWorld, Pending
 
 
@@ -78,3 +82,27 @@ def test_a_queue_whose_first_reply_is_young_is_not_walked_by_a_sweep() -> None:
     assert patient.answer is None
     queue.expire(63)
     assert patient.answer == (7, -1)
+
+
+async def test_a_coroutine_waits_for_all_its_slots() -> None:
+    awaited = Awaited(3, -5)
+    assert awaited.timeout_ms == 0
+    for slot in (2, 0):
+        awaited.resolve(slot, slot, 10 * slot, 7)
+    task = asyncio.ensure_future(awaited.wait())
+    await asyncio.sleep(0)
+    assert not task.done()
+    awaited.resolve(1, 56, -1)
+    assert await task == [(0, 0, 7), (56, -1, -1), (2, 20, 7)]
+
+
+async def test_who_waits_for_nothing_does_not_wait_and_who_gave_up_may_be_answered() -> None:
+    assert await Awaited(0, 1_000).wait() == []
+    awaited = Awaited(1, 1_000)
+    task = asyncio.ensure_future(awaited.wait())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    awaited.resolve(0, 0, 1)
+    assert awaited.answers == [(0, 1, -1)]

@@ -129,6 +129,29 @@ def test_idle_producers_expire() -> None:
     simulate(scenario, 1)
 
 
+def test_the_time_that_producers_are_remembered_may_change_while_it_runs() -> None:
+    async def scenario(simulation: Simulation) -> None:
+        machine = simulation.machine("one")
+        house = await House(machine).start(topic("orders", 1))
+        loop = loop_of(house)
+        sent = batch.build(
+            [(0, 0, None, b"", ())],
+            producer_id=4,
+            producer_epoch=0,
+            base_sequence=0,
+            base_timestamp=machine.clock.now_ms(),
+        )
+        assert await house.produce(sent) == (0, 0)
+        machine.clock.jump(5_000)
+        await loop.check()
+        assert await house.produce(sent) == (0, 0)
+        loop.producer_expiration_ms = 4_000
+        await loop.check()
+        assert await house.produce(sent) == (0, 1)
+
+    simulate(scenario, 1)
+
+
 def test_a_disk_that_fails_under_retention_ends_neither_the_loop_nor_the_reads() -> None:
     async def scenario(simulation: Simulation) -> None:
         machine = simulation.machine("one")

@@ -46,6 +46,21 @@ def test_what_was_synced_is_read_and_is_there_after_a_kill(run: Run) -> None:
     run(scenario)
 
 
+def test_a_partitions_bytes_are_those_of_its_extents(run: Run) -> None:
+    async def scenario(lab: Lab) -> None:
+        process = await Process(lab).start()
+        assert process.wal.bytes_of(A) == 0
+        await fill(process, 60)
+        for each in (A, B, C):
+            held = process.wal.bytes_of(each)
+            assert held == sum([extent[2] for extent in process.wal.extents(each)]) > 0
+        process.wal.drop(A)
+        assert process.wal.bytes_of(A) == 0
+        await process.stop()
+
+    run(scenario)
+
+
 def test_a_clean_close_leaves_nothing_to_fold(run: Run) -> None:
     async def scenario(lab: Lab) -> None:
         process = await Process(lab).start()
