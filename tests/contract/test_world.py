@@ -148,6 +148,18 @@ def test_names_come_and_go(play: Any) -> None:
     play(scenario)
 
 
+def test_a_file_system_says_how_much_it_holds_and_has_left(play: Any) -> None:
+    async def scenario(world: World, root: str) -> None:
+        def job() -> tuple[int, int]:
+            world.files.make_directory(f"{root}/d")
+            return world.files.space(f"{root}/d")
+
+        total, usable = await world.lane("reader").run(job)
+        assert 0 < usable <= total
+
+    play(scenario)
+
+
 def test_an_unlinked_file_is_readable_while_open(play: Any) -> None:
     async def scenario(world: World, root: str) -> None:
         file = await make_file(world, f"{root}/f", b"still here")

@@ -1,0 +1,1 @@
+"""Every operation on the cluster, once: faces ask here, and here alone."""
