@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     import asyncio
 
     from app.kafka.listener import Door, Listener
+    from app.telemetry.counts import RequestCounts
 
 Part = bytes | memoryview | FileRange
 
@@ -101,7 +102,10 @@ class Connection:
     """A `Receiver` (app/world/ports.py). Made by `Door.accept`."""
 
     __slots__ = (
+        "_arrived_ns",
         "_client_id_bytes",
+        "_correlation_id",
+        "_counts",
         "_idle_sweeps",
         "_is_active",
         "_is_parsing",
@@ -116,6 +120,7 @@ class Connection:
         "in_flight_bytes",
         "is_dirty",
         "listener",
+        "number",
         "pins",
         "principal",
         "reads",
@@ -130,8 +135,12 @@ class Connection:
         self.channel: Channel | None = None
         self.state = State.HANDSHAKE
         self.principal: Principal = ANONYMOUS
+        self.number = 0  # among all that were accepted here; requests are named by it
         self.client_id = ""
         self._client_id_bytes = b""
+        self._correlation_id = 0
+        self._counts = listener.produced
+        self._arrived_ns = 0  # when the newest request was parsed
         self.buffer = ReceiveBuffer(listener.pool)
         self._is_parsing = False
         self.holds = 0
@@ -175,7 +184,9 @@ class Connection:
         if type(error) is OSError and error.errno not in _NETWORK_FAILED:
             # Not the network: a file that was being sent. Its reader sees no more than a reset.
             peer = None if self.channel is None else self.channel.peer
-            events.emit("connection.failed", events.ERROR, peer=peer, error=error)
+            events.emit(
+                "connection.failed", events.ERROR, peer=peer, error=error, request=self.request_id
+            )
         self._move(State.CLOSED)
         self.holds |= CLOSED
         self.buffer.discard()
@@ -191,13 +202,17 @@ class Connection:
 
     # What handlers and the listener call
 
-    def reply(self, parts: Sequence[Part], throttle_ms: int = 0) -> None:
+    def reply(self, parts: Sequence[Part], throttle_ms: int = 0, parked_ns: int = 0) -> None:
         """The answer to the request that has the turn; then the next one starts."""
         assert self.holds & TURN, "nobody has the turn"
         self.turn = None
         if self.holds & CLOSED:
             return
         self._outbox += parts
+        counts = self._counts
+        counts.took.observe(self.listener.now_ns() - self._arrived_ns - parked_ns)
+        for part in parts:
+            counts.response_bytes += part.length if isinstance(part, FileRange) else len(part)
         if throttle_ms > 0:
             self.mute(throttle_ms)
         if not self._is_parsing:
@@ -237,8 +252,9 @@ class Connection:
             door=self.door.name,
             client_id=self.client_id,
             reason=reason,
-            **fields,
+            **{"request": self.request_id, **fields},
         )
+        self.listener.cut += 1
         self.close()
 
     def close(self) -> None:
@@ -255,19 +271,33 @@ class Connection:
         """Write all answers that are ready, in order, as one."""
         self.is_dirty = False
         in_flight = self.in_flight
-        if in_flight:
-            outbox = self._outbox
+        if in_flight and not in_flight[0].outstanding:
+            outbox, produced = self._outbox, self.listener.produced
+            took = produced.took
+            buckets, now_ns, took_ns, sent = took.buckets, self.listener.now_ns(), 0, 0
+            unanswered = None
             while in_flight and not in_flight[0].outstanding:
                 pending = in_flight.popleft()
                 self.in_flight_bytes -= pending.size
+                ns = now_ns - pending.arrived_ns
+                buckets[ns.bit_length()] += 1  # as `Durations.observe` does
+                took_ns += ns
                 frame = pending.encode()
                 if frame is not None:
                     outbox.append(frame)
+                    sent += len(frame)
                 elif pending.has_failed:
-                    # Nobody waits for an answer to acks=0; as in Kafka a closed connection tells
-                    # the producer to look at the metadata again.
-                    self.refuse("a produce request with acks=0 failed", **pending.failure())
-                    return
+                    unanswered = pending
+                    break
+            took.sum_ns += took_ns
+            produced.response_bytes += sent
+            if unanswered is not None:
+                # Nobody waits for an answer to acks=0; as in Kafka a closed connection tells the
+                # producer to look at the metadata again.
+                request = f"{self.number}-{unanswered.correlation_id}"
+                why = "a produce request with acks=0 failed"
+                self.refuse(why, request=request, **unanswered.failure())
+                return
         if self._outbox:
             self._send()
         holds = self.holds
@@ -289,6 +319,16 @@ class Connection:
         self.release(REWRITE)
 
     @property
+    def request_id(self) -> str:
+        """Of the request that has the turn; otherwise this connection."""
+        return f"{self.number}-{self._correlation_id}" if self.holds & TURN else f"{self.number}"
+
+    @property
+    def busy_with(self) -> "RequestCounts | None":
+        """The API of the request that has the turn."""
+        return self._counts if self.holds & TURN else None
+
+    @property
     def is_closed(self) -> bool:
         return self.state is State.CLOSED
 
@@ -306,7 +346,8 @@ class Connection:
         if self.in_flight or self.holds & (TURN | MUTE | REWRITE):
             return
         self._idle_sweeps += 1
-        if self._idle_sweeps >= idle_sweeps_max:
+        if self._idle_sweeps >= idle_sweeps_max and not self.is_closed:
+            self.listener.idled += 1
             self.close()
 
     def stop(self) -> None:
@@ -323,26 +364,31 @@ class Connection:
             self.channel.abort()
         self.disconnected(None)
 
-    def spawn(self, work: Coroutine[object, object, None], name: str) -> None:
+    def spawn(self, work: Coroutine[object, object, None], api: str, correlation_id: int) -> None:
         """Run what waits for a request of this connection as a task of the listener's group."""
-        self.listener.spawn(self._guarded(work, name), name)
+        name = f"{api}-{self.number}-{correlation_id}"
+        self.listener.spawn(self._guarded(work, api, correlation_id), name)
 
-    async def _guarded(self, work: Coroutine[object, object, None], name: str) -> None:
-        """The root of such a task. Our own bugs (AssertionError) stop the broker; whatever else a
-        request trips over costs its connection, and no other."""
-        try:
-            await work
-        except AssertionError:
-            raise
-        except Exception as error:
-            events.emit(
-                "request.failed",
-                events.ERROR,
-                api=name,
-                client_id=self.client_id,
-                error=repr(error),
-            )
-            self.refuse("the broker failed to answer")
+    async def _guarded(
+        self, work: Coroutine[object, object, None], api: str, correlation_id: int
+    ) -> None:
+        """The root of such a task: what it says carries the request's name. Our own bugs
+        (AssertionError) stop the broker; whatever else a request trips over costs its connection,
+        and no other."""
+        with events.bound(request=f"{self.number}-{correlation_id}"):
+            try:
+                await work
+            except AssertionError:
+                raise
+            except Exception as error:
+                events.emit(
+                    "request.failed",
+                    events.ERROR,
+                    api=api,
+                    client_id=self.client_id,
+                    error=repr(error),
+                )
+                self.refuse("the broker failed to answer")
 
     # Parsing
 
@@ -374,39 +420,47 @@ class Connection:
     def _parse(self) -> None:
         buffer = self.buffer
         view, start, end = buffer.view, buffer.start, buffer.end
-        request_bytes_max = self.listener.request_bytes_max
-        while end - start >= 4 and not self.holds:
-            (length,) = _LENGTH(view, start)
-            position = start + 4
-            stop = position + length
-            if not _REQUEST_BYTES_MIN <= length <= request_bytes_max:
-                raise Malformed(f"a request of {length} bytes")
-            if stop > end:
-                break
-            key, version, correlation_id, client_length = _HEADER(view, position)
-            if key == _PRODUCE:
-                buffer.start = stop
-                body = position + 10 + (client_length if client_length > 0 else 0)
-                if view[position + 10 : body] != self._client_id_bytes:
-                    self._name_client(view, position, stop)
-                if not _PRODUCE_OLDEST <= version <= _PRODUCE_NEWEST:
-                    raise Malformed(f"Produce version {version} is not served")
-                if version >= 9:
-                    if body < stop and view[body] == 0:
-                        body += 1  # no tagged fields: the usual flexible header
-                    else:
-                        body = frames.read_request_header(view, position, stop).body
-                produce.arrived(self, view, body, stop, version, correlation_id)
-            elif self.in_flight:
-                self.holds |= ORDER
-                return
-            else:
-                buffer.start = stop
-                self._begin(key, version, correlation_id, view, position, stop)
-                return  # write the answer, if it is there already, before the next one is made
-            start = stop
-        if self.in_flight and self.listener.is_log_full:  # asked once for all that a read brought
-            self.listener.await_log(self)
+        listener = self.listener
+        request_bytes_max = listener.request_bytes_max
+        arrived_ns, first = 0, start
+        try:
+            while end - start >= 4 and not self.holds:
+                (length,) = _LENGTH(view, start)
+                position = start + 4
+                stop = position + length
+                if not _REQUEST_BYTES_MIN <= length <= request_bytes_max:
+                    raise Malformed(f"a request of {length} bytes")
+                if stop > end:
+                    break
+                if not arrived_ns:  # asked once for all that a read brought
+                    arrived_ns = self._arrived_ns = listener.now_ns()
+                key, version, correlation_id, client_length = _HEADER(view, position)
+                if key == _PRODUCE:
+                    buffer.start = stop
+                    body = position + 10 + (client_length if client_length > 0 else 0)
+                    if view[position + 10 : body] != self._client_id_bytes:
+                        self._name_client(view, position, stop)
+                    if not _PRODUCE_OLDEST <= version <= _PRODUCE_NEWEST:
+                        raise Malformed(f"Produce version {version} is not served")
+                    if version >= 9:
+                        if body < stop and view[body] == 0:
+                            body += 1  # no tagged fields: the usual flexible header
+                        else:
+                            body = frames.read_request_header(view, position, stop).body
+                    produce.arrived(self, view, body, stop, version, correlation_id)
+                elif self.in_flight:
+                    self.holds |= ORDER
+                    return
+                else:
+                    buffer.start = stop
+                    self._begin(key, version, correlation_id, view, position, stop)
+                    return  # write the answer, if it is there already, before the next one is made
+                start = stop
+            if self.in_flight and listener.is_log_full:  # asked once for all that a read brought
+                listener.await_log(self)
+        finally:
+            if start > first:
+                listener.produced.request_bytes += start - first
 
     def _begin(
         self, key: int, version: int, correlation_id: int, view: memoryview, start: int, stop: int
@@ -414,11 +468,14 @@ class Connection:
         """Give the turn to a request that is not Produce."""
         listener = self.listener
         self.holds |= TURN
+        self._correlation_id = correlation_id
         route = listener.router.route(key, version)
         if route is None:
             if key != _API_VERSIONS:
                 raise Malformed(f"api key {key} version {version} is not served")
             route, version = listener.router.routes[key], -1
+        counts = self._counts = listener.counts[key]
+        counts.request_bytes += 4 + stop - start
         body = stop
         if version >= 0:  # else only the correlation id of a header can be trusted (KIP-511)
             header = frames.read_request_header(view, start, stop)
@@ -433,16 +490,25 @@ class Connection:
             version,
             correlation_id,
             self.door.name,
+            counts.failed,
         )
         if route.start is not None:
             route.start(self, context, view, body, stop)
             return
         assert route.decode is not None
         request = None if version < 0 else route.decode(key, version, view, body, stop)
-        self.spawn(self._answer(route, context, request), f"{route.name}-{correlation_id}")
+        self.spawn(self._answer(route, context, request), route.name, correlation_id)
 
     async def _answer(self, route: Route, context: RequestContext, request: object) -> None:
         frame = await answer(route, context, request)
+        events.emit(
+            "request.answered",
+            events.DEBUG,
+            api=route.name,
+            version=context.api_version,
+            client_id=context.client_id,
+            took_ns=self.listener.now_ns() - self._arrived_ns,
+        )
         self.reply([frame], context.throttle_ms)
 
     def _name_client(self, view: memoryview, start: int, stop: int) -> None:
@@ -457,6 +523,7 @@ class Connection:
 
     def accepted(self, pending: "produce.Pending", throttle_ms: int) -> None:
         """A produce request was decided: it is answered after those before it."""
+        pending.arrived_ns = self._arrived_ns
         in_flight = self.in_flight
         in_flight.append(pending)
         in_flight_bytes = self.in_flight_bytes = self.in_flight_bytes + pending.size

@@ -4,11 +4,13 @@ Owns    the values that cross from connections to handlers.
 Never   holds a connection's bytes: a request was decoded before its context was made.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from app import limits
+from app.admin.port import Admin
 from app.core.manifest.image import Image
 from app.errors import FencedLeaderEpoch, NotLeader
 from app.model import BrokerId, PartitionKey, Principal
@@ -62,6 +64,8 @@ class Broker:
     settings: KafkaSettings
     sessions: "FetchSessions"
     metadata: "MetadataCache"
+    admin: Admin
+    """Every operation that Kafka's control APIs ask for."""
     advertised: tuple[tuple[int, int, int], ...] = ()
     """(api key, lowest version, highest version), from the routing table."""
 
@@ -96,6 +100,10 @@ def nodes(image: Image, listener: str) -> dict[int, NodeEndpoint]:
     }
 
 
+def _uncounted(code: int) -> None:
+    """Where nobody counts errors."""
+
+
 @dataclass(slots=True)
 class RequestContext:
     """One request on its way through a handler."""
@@ -108,6 +116,9 @@ class RequestContext:
     correlation_id: int
     listener: str
     """Name of the listener that the client came in by."""
+    failed: Callable[[int], None] = _uncounted
+    """Counts an error code that an answer carries. Handlers whose answers `router.codes_in` cannot
+    look into call it."""
     throttle_ms: int = 0
 
     @property

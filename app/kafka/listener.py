@@ -15,9 +15,12 @@ from app import limits
 from app.kafka.buffers import ReceivePool
 from app.kafka.connection import LOG, Connection
 from app.kafka.context import Broker
+from app.kafka.handlers import produce
 from app.kafka.router import Router
 from app.telemetry import events
+from app.telemetry.counts import Durations, RequestCounts
 from app.world.ports import Listening
+from streambus.protocol import api
 
 SWEEP_MS = 1_000
 """How coarse the idle timeout is, and how long an empty borrowed buffer stays with a connection."""
@@ -27,11 +30,12 @@ class Door:
     """One address that clients connect to. Its name says which endpoints of brokers they are
     told."""
 
-    __slots__ = ("_listener", "name")
+    __slots__ = ("_listener", "accepted", "name")
 
     def __init__(self, listener: "Listener", name: str) -> None:
         self._listener = listener
         self.name = name
+        self.accepted = 0
 
     def accept(self) -> Connection:
         return Connection(self._listener, self)
@@ -61,9 +65,17 @@ class Listener:
         self.in_flight_bytes_max = settings.in_flight_bytes_max
         self.pool = ReceivePool(settings.receive_pool_bytes)
         self.connections: dict[Connection, None] = {}
-        self.refused = 0
+        self.doors: list[Door] = []
+        self.accepted = self.refused = 0
+        self.refused_descriptors = 0  # of those refused, for want of descriptors
+        self.idled = 0  # closed since nothing happened on them
+        self.cut = 0  # closed for what they sent
+        self.now_ns = broker.world.clock.monotonic_ns
+        self.counts = {key: RequestCounts(api.name_of(key)) for key in router.routes}
+        self.produced = self.counts.setdefault(produce.KEY, RequestCounts(api.name_of(produce.KEY)))
+        self.fetches_parked = Durations()
         self._close_ms = close_ms
-        self._doors: list[Listening] = []
+        self._listening: list[Listening] = []
         self._tasks: asyncio.TaskGroup | None = None
         self._running: dict[asyncio.Task[None], None] = {}
         self._dirty: list[Connection] = []
@@ -109,12 +121,13 @@ class Listener:
         assert self._tasks is not None, "listen inside `async with`"
         door = Door(self, name)
         listening = await self.world.network.listen(host, port, door.accept, tls)
-        self._doors.append(listening)
+        self.doors.append(door)
+        self._listening.append(listening)
         return listening
 
     async def _close(self) -> None:
         self._is_closing = True
-        for listening in self._doors:
+        for listening in self._listening:
             listening.close()
         self._emptied = asyncio.Event()
         for connection in list(self.connections):
@@ -139,11 +152,10 @@ class Listener:
             return False
         assert connection.channel is not None
         settings = self.broker.settings
-        if (
-            len(self.connections) >= settings.connections_max
-            or connection.channel.descriptor >= settings.descriptors_max
-        ):
+        is_short = connection.channel.descriptor >= settings.descriptors_max
+        if is_short or len(self.connections) >= settings.connections_max:
             self.refused += 1
+            self.refused_descriptors += is_short
             if self.refused & (self.refused - 1) == 0:  # 1, 2, 4, 8…: a flood is not a log flood
                 events.emit(
                     "listener.full",
@@ -154,6 +166,9 @@ class Listener:
                 )
             return False
         self.connections[connection] = None
+        self.accepted += 1
+        connection.number = self.accepted
+        connection.door.accepted += 1
         return True
 
     def forget(self, connection: Connection) -> None:
@@ -195,6 +210,11 @@ class Listener:
             connection.flush()
 
     # Back-pressure of the log
+
+    @property
+    def awaiting_log(self) -> int:
+        """Connections that are not read until the log has room."""
+        return len(self._awaiting_log)
 
     @property
     def is_log_full(self) -> bool:

@@ -5,6 +5,7 @@ Never   encodes an answer: the metadata handler does, and asks here first.
 Trusts  that an image is replaced, never changed, when anything in it changes.
 """
 
+import asyncio
 from collections.abc import Hashable
 from struct import Struct
 
@@ -30,6 +31,8 @@ class MetadataCache:
         self._frames: dict[Hashable, bytes] = {}
         self.bytes = 0
         self.hits = 0
+        self.making: dict[Hashable, asyncio.Event] = {}
+        """Large answers that somebody makes right now: whoever wants the same waits."""
 
     def find(self, key: Hashable, correlation_id: int, image: Image, verdicts: int) -> bytes | None:
         """The whole frame with this correlation id, if it is kept and still true."""

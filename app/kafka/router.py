@@ -5,7 +5,7 @@ Never   decides what an API does: app/kafka/handlers has one module for each.
 Trusts  that `handlers/__init__.py` lists every module once.
 """
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -77,7 +77,10 @@ async def answer(route: Route, context: RequestContext, request: Any) -> bytes:
     )
     try:
         reply = await route.handle(context, request)
+        for code in codes_in(reply):
+            context.failed(code)
     except StreamBusError as error:
+        context.failed(code_of(error))
         reply = route.refuse(context, request, code_of(error), message_of(error))
     except AssertionError:
         raise
@@ -90,8 +93,21 @@ async def answer(route: Route, context: RequestContext, request: Any) -> bytes:
             client_id=context.client_id,
             error=repr(error),
         )
+        context.failed(UNKNOWN_SERVER_ERROR)
         reply = route.refuse(context, request, UNKNOWN_SERVER_ERROR, message_of(error))
     return route.encode(reply, context.correlation_id, context.api_version)
+
+
+def codes_in(reply: Any) -> Iterator[int]:
+    """The error codes in a message of the control codec, its own and those of its parts."""
+    for field in getattr(reply, "__dataclass_fields__", ()):
+        value = getattr(reply, field)
+        if field == "error_code":
+            if value:
+                yield int(value)
+        elif isinstance(value, tuple):
+            for part in value:
+                yield from codes_in(part)
 
 
 def code_of(error: BaseException) -> int:

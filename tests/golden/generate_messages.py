@@ -15,18 +15,32 @@ from typing import Any
 from uuid import UUID
 
 import kafka
+from kafka.protocol.admin import cluster, configs, transactions
 from kafka.protocol.admin import topics as admin
 from kafka.protocol.consumer import fetch, offsets
 from kafka.protocol.metadata import api_versions, find_coordinator, metadata
 from kafka.protocol.producer import produce, transaction
 
 from streambus.protocol import api
-from tests.golden.message_samples import SAMPLES
+from tests.golden import admin_samples, message_samples
 
+SAMPLES = message_samples.SAMPLES | admin_samples.SAMPLES
 CORRELATION_ID = 7
 CLIENT_ID = "golden"
 PATH = Path(__file__).with_name("messages.json")
-MODULES = (admin, fetch, offsets, api_versions, find_coordinator, metadata, produce, transaction)
+MODULES = (
+    admin,
+    cluster,
+    configs,
+    transactions,
+    fetch,
+    offsets,
+    api_versions,
+    find_coordinator,
+    metadata,
+    produce,
+    transaction,
+)
 
 
 def message_class(name: str) -> Any:
@@ -46,7 +60,7 @@ def filled(structure: Any, fields: dict[str, Any], version: int) -> tuple[Any, d
             pairs = [filled(field.data_class, element, version) for element in value]
             values[name] = [element for element, _ in pairs]
             kept[name] = [element for _, element in pairs]
-        elif field.is_struct():
+        elif field.is_struct() and value is not None:
             values[name], kept[name] = filled(field.data_class, value, version)
         else:
             values[name] = kept[name] = value

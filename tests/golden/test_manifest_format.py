@@ -1,30 +1,46 @@
 """The bytes of facts and of the journal, held still, and read by a reader written from the docs.
 
-Both samples were made once and may not change: what is on disks must stay readable. A new version
-of a fact adds a sample.
+The samples were made once and may not change: what is on disks must stay readable. A new version
+of a fact adds a sample. `manifest_level_1` is a whole directory that StreamBus of level 1 left.
 """
 
 import json
+import shutil
 from pathlib import Path
 
+import pytest
+
 from app.core.manifest import facts
+from app.core.manifest.config_changes import ConfigChange, ConfigsChanged
+from app.core.manifest.decide import MorePartitions
 from app.core.manifest.entries import Entry, split
 from app.core.manifest.facts import (
+    FEATURE_LEVEL,
+    BrokerConfigsSet,
     BrokerRegistered,
     ClusterFormed,
     Fact,
     FeatureRaised,
+    PartitionsAdded,
+    PrefixConfigsSet,
     ProducerIdsReserved,
     Stamp,
+    TopicConfigsSet,
     TopicCreated,
     TopicDeleted,
 )
+from app.core.manifest.manifest import LEVEL_NAME
+from app.errors import StreamBusError
 from app.model import BrokerId, ControllerTerm, Endpoint, Incarnation, ProducerId, TopicId
 from app.raft.consensus import Position
+from app.raft.controller import Controller
 from app.raft.journal import Journal
+from app.raft.single_node import SingleNode
 from app.world.files import DiskFiles
+from app.world.real import RealWorld
 
 GOLDEN = Path(__file__).with_name("manifest_format.json")
+LEVEL_1 = Path(__file__).with_name("manifest_level_1")
 STAMP = Stamp(ControllerTerm(7), b"proposal-no1" + bytes(4), 1_700_000_000_123)
 TOPIC = TopicId(bytes(range(16)))
 ONE, TWO = BrokerId(1), BrokerId(2)
@@ -45,6 +61,14 @@ FACTS: dict[str, Fact] = {
     ),
     "TopicDeleted v1": TopicDeleted(TOPIC),
     "ProducerIdsReserved v1": ProducerIdsReserved(ProducerId(1000), ProducerId(2000), ONE),
+    "PartitionsAdded v1": PartitionsAdded(TOPIC, 3, ((ONE, TWO), (ONE, TWO), (TWO, ONE))),
+    "TopicConfigsSet v1": TopicConfigsSet(
+        TOPIC, (("cleanup.policy", "compact,delete"), ("retention.ms", "-1"))
+    ),
+    "PrefixConfigsSet v1": PrefixConfigsSet("app.service.*", (("retention.ms", "5"),)),
+    "PrefixConfigsSet v1 of none": PrefixConfigsSet("app.service.*", ()),
+    "BrokerConfigsSet v1": BrokerConfigsSet(TWO, (("max.connections", "5"),)),
+    "BrokerConfigsSet v1 of all": BrokerConfigsSet(-1, (("log.retention.ms", "5"),)),
 }
 JOURNAL_ID = bytes(range(16, 32))
 
@@ -105,6 +129,52 @@ def test_a_journal_is_read_as_ever(tmp_path: Path) -> None:
     again.close()
     assert opened.entries == entries()
     assert (opened.journal_id, again.term) == (JOURNAL_ID, 3)
+
+
+# A directory of level 1: a topic of three partitions with a config, one of two, one that was
+# deleted, a thousand producer ids given away, under the first incarnation of broker 1.
+
+
+@pytest.mark.parametrize("has_state", [True, False], ids=["state", "journal alone"])
+async def test_a_directory_of_level_1_opens_is_raised_and_works(
+    tmp_path: Path, has_state: bool
+) -> None:
+    directory = tmp_path / "manifest"
+    shutil.copytree(LEVEL_1, directory)
+    if not has_state:
+        (directory / "state.sqlite").unlink()
+    world = RealWorld()
+    try:
+        controller = Controller(world, SingleNode(world, str(directory)), str(directory))
+        await controller.start()
+        assert controller.image.features == {LEVEL_NAME: 1}
+        assert await controller.register_broker(ONE, [Endpoint("plain", "host", 1)]) == 2
+        assert controller.image.features == {LEVEL_NAME: FEATURE_LEVEL}
+        (added,) = await controller.add_partitions([MorePartitions("orders", 4)])
+        changes = (ConfigChange("retention.bytes", "set", "7"),)
+        answers = await controller.alter_configs(
+            [
+                ConfigsChanged("topic", "orders", changes),
+                ConfigsChanged("topic", "app.service.*", changes),
+                ConfigsChanged("broker", "", (ConfigChange("max.connections", "set", "5"),)),
+            ]
+        )
+        assert not isinstance(added, StreamBusError) and len(added.partitions) == 4
+        assert answers[0] == {"retention.bytes": "7", "retention.ms": "1000"}
+        await controller.close()
+
+        again = Controller(world, SingleNode(world, str(directory)), str(directory))
+        await again.start()
+        topics = again.image.topics_by_name
+        assert set(topics) == {"orders", "app.service.event"}
+        assert [state.leader_epoch for state in topics["orders"].partitions] == [1, 1, 1, 0]
+        assert topics["orders"].configs == answers[0]
+        assert topics["app.service.event"].policy.retention_bytes == 7
+        assert again.image.broker_configs == {-1: {"max.connections": "5"}}
+        assert (await again.reserve_producer_ids(ONE)).start == 1000
+        await again.close()
+    finally:
+        await world.close()
 
 
 # The reader of docs/manifest-format.md, with nothing of ours in it.

@@ -329,7 +329,9 @@ def assert_says(entity: Any, fields: dict[str, Any]) -> None:
             assert getattr(entity, f"{prefix}_{name}") == sum(1 << bit for bit in expected)
             continue
         value = getattr(entity, KIO_NAMES.get(name, name))
-        if isinstance(expected, list) and expected and isinstance(expected[0], dict):
+        if isinstance(expected, dict):
+            assert_says(value, expected)
+        elif isinstance(expected, list) and expected and isinstance(expected[0], dict):
             for inner, inner_fields in zip(value, expected, strict=True):
                 assert_says(inner, inner_fields)
         elif isinstance(expected, list):

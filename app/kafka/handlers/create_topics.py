@@ -9,62 +9,73 @@ Oddities: needs Create on the cluster or on the topic. The same name twice is IN
 once; the same partition twice in a manual assignment is INVALID_REPLICA_ASSIGNMENT.
 """
 
+from collections import Counter
 from typing import Any
-from uuid import UUID
 
-from app.core import topic_config
+from app.admin.commands.configs import ConfigEntry
+from app.admin.commands.topics import CreatedTopic, CreateTopics
+from app.admin.port import Failed
+from app.admin.turns import Turns
 from app.core.manifest.decide import NewTopic
-from app.errors import InvalidReplicaAssignment, StreamBusError, TopicAuthorizationFailed
+from app.errors import (
+    InvalidReplicaAssignment,
+    InvalidRequest,
+    StreamBusError,
+    TopicAuthorizationFailed,
+)
 from app.kafka.context import RequestContext
-from app.kafka.router import code_of, message_of
+from app.kafka.handlers.describe_configs import shown
+from app.kafka.items import ask_each, timeout_ms
 from app.model import NO_TOPIC_ID
-from app.raft.controller import CreatedTopic
-from app.security.ports import CLUSTER_NAME, Operation, Resource
+from streambus.protocol.messages import configs as message
+from streambus.protocol.messages.configs import CREATE_FLEXIBLE_FROM, TopicMade
 
 KEY = 19
 VERSIONS = (2, 7)
 
-# Sources as DescribeConfigs numbers them (`DescribeConfigsResponse.ConfigSource`).
-_SET_ON_TOPIC, _DEFAULT = 1, 5
 
-
-async def handle(context: RequestContext, request: Any) -> Any:
-    whole_cluster = context.allows(Operation.CREATE, Resource.CLUSTER, CLUSTER_NAME)
-    answers: dict[int, CreatedTopic | StreamBusError] = {}
-    wanted: list[tuple[int, NewTopic]] = []
-    for position, topic in enumerate(request.topics):
-        if not (whole_cluster or context.allows(Operation.CREATE, Resource.TOPIC, topic.name)):
-            answers[position] = TopicAuthorizationFailed("Authorization failed.")
-        elif len({each.partition_index for each in topic.assignments}) < len(topic.assignments):
-            answers[position] = InvalidReplicaAssignment(
-                "The manual partition assignment names a partition more than once."
-            )
+async def handle(context: RequestContext, request: Any) -> bytes:
+    times = Counter(topic.name for topic in request.topics)
+    asked = {topic.name: _new_topic(topic, times[topic.name]) for topic in request.topics}
+    answers = await ask_each(
+        context,
+        list(asked.values()),
+        lambda topics: CreateTopics(topics, request.validate_only, timeout_ms(request)),
+        lambda reply: reply.topics,
+    )
+    kept: dict[ConfigEntry, bytes] = {}  # topics have most of their configs in common
+    encoded: list[bytes] = []
+    turns = Turns()
+    for name, answer in zip(asked, answers, strict=True):
+        if isinstance(answer, Failed):
+            context.failed(answer.code)
+            made = _refused(name, answer.code, answer.message)
         else:
-            wanted.append((position, _new_topic(topic)))
-    if wanted:
-        decided = await context.broker.controller.create_topics(
-            [topic for _, topic in wanted],
-            validate_only=request.validate_only,
-            timeout_ms=int(request.timeout.total_seconds() * 1000),
+            made = _created(context, answer, kept)
+        encoded.append(message.created_topic(context.api_version, made))
+        await turns.took(1 + len(made.entries or ()))
+    return _frame(context, encoded)
+
+
+def refuse(context: RequestContext, request: Any, code: int, text: str) -> bytes:
+    names = dict.fromkeys(topic.name for topic in request.topics)
+    return _frame(
+        context,
+        [message.created_topic(context.api_version, _refused(name, code, text)) for name in names],
+    )
+
+
+def encode(frame: bytes, correlation_id: int, version: int) -> bytes:
+    return frame
+
+
+def _new_topic(topic: Any, times: int) -> NewTopic | StreamBusError:
+    if times > 1:
+        return InvalidRequest("Duplicate topic name.")
+    if len({each.partition_index for each in topic.assignments}) < len(topic.assignments):
+        return InvalidReplicaAssignment(
+            "The manual partition assignment names a partition more than once."
         )
-        answers |= {position: answer for (position, _), answer in zip(wanted, decided, strict=True)}
-    told = {topic.name: answers[position] for position, topic in enumerate(request.topics)}
-    return context.shape(
-        "CreateTopicsResponse",
-        throttle_time=context.throttle,
-        topics=tuple(_answer(context, name, answer) for name, answer in told.items()),
-    )
-
-
-def refuse(context: RequestContext, request: Any, code: int, message: str) -> Any:
-    return context.shape(
-        "CreateTopicsResponse",
-        throttle_time=context.throttle,
-        topics=tuple(_refused(context, topic.name, code, message) for topic in request.topics),
-    )
-
-
-def _new_topic(topic: Any) -> NewTopic:
     return NewTopic(
         name=topic.name,
         partitions=topic.num_partitions,
@@ -74,59 +85,41 @@ def _new_topic(topic: Any) -> NewTopic:
     )
 
 
-def _answer(context: RequestContext, name: str, answer: CreatedTopic | StreamBusError) -> Any:
-    if isinstance(answer, StreamBusError):
-        return _refused(context, name, code_of(answer), message_of(answer))
-    return _created(context, answer)
-
-
-def _created(context: RequestContext, created: CreatedTopic) -> Any:
-    describes = context.allows(Operation.DESCRIBE_CONFIGS, Resource.TOPIC, created.name)
-    values = {
-        "name": created.name,
-        "topic_id": None
-        if created.topic_id == NO_TOPIC_ID  # only validated
-        else UUID(bytes=created.topic_id),
-        "error_code": context.error(0),
-        "error_message": None,
-    }
-    if not describes:
-        return context.shape(
-            "CreatableTopicResult",
-            topic_config_error_code=TopicAuthorizationFailed.code,
-            configs=None,
-            **values,
+def _created(
+    context: RequestContext, created: CreatedTopic, kept: dict[ConfigEntry, bytes]
+) -> TopicMade:
+    if created.configs is None:
+        return TopicMade(
+            created.name,
+            created.topic_id,
+            0,
+            None,
+            entries=None,
+            config_error=TopicAuthorizationFailed.code,
         )
-    return context.shape(
-        "CreatableTopicResult",
-        num_partitions=created.partitions,
-        replication_factor=created.replication,
-        configs=_configs(context, created) if context.api_version >= 5 else None,
-        **values,
+    entries = []
+    if context.api_version >= CREATE_FLEXIBLE_FROM:
+        for entry in created.configs:
+            encoded = kept.get(entry)
+            if encoded is None:
+                encoded = kept[entry] = message.created_entry(shown(entry))
+            entries.append(encoded)
+    return TopicMade(
+        created.name,
+        created.topic_id,
+        0,
+        None,
+        created.partitions,
+        created.replication_factor,
+        entries,
     )
 
 
-def _configs(context: RequestContext, created: CreatedTopic) -> tuple[Any, ...]:
-    given = created.configs
-    return tuple(
-        context.shape(
-            "CreatableTopicConfigs",
-            name=option.name,
-            value=given.get(option.name, option.default),
-            read_only=False,
-            config_source=_SET_ON_TOPIC if option.name in given else _DEFAULT,
-            is_sensitive=False,
-        )
-        for option in topic_config.TABLE
-    )
+def _refused(name: str, code: int, text: str) -> TopicMade:
+    return TopicMade(name, NO_TOPIC_ID, code, text)
 
 
-def _refused(context: RequestContext, name: str, code: int, message: str) -> Any:
-    return context.shape(
-        "CreatableTopicResult",
-        name=name,
-        topic_id=None,
-        error_code=context.error(code),
-        error_message=message,
-        configs=(),
+def _frame(context: RequestContext, topics: list[bytes]) -> bytes:
+    return message.encode_created(
+        context.correlation_id, context.api_version, context.throttle_ms, topics
     )

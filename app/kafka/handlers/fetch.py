@@ -132,6 +132,8 @@ class FetchTurn:
         "_is_hurried",
         "_min_bytes",
         "_parked",
+        "_parked_at_ns",
+        "_parked_ns",
         "_request",
         "_scope",
     )
@@ -154,6 +156,7 @@ class FetchTurn:
         wait_ms = min(max(request.max_wait_ms, 0), limits.FETCH_WAIT_MS_MAX)
         self._deadline_ms = clock.monotonic_ms() + wait_ms
         self._parked: Parked | None = None
+        self._parked_at_ns = self._parked_ns = 0  # since when, and how long before
         self._is_abandoned = False
         self._is_hurried = False
 
@@ -179,6 +182,9 @@ class FetchTurn:
         self._parked = None
         if self._is_abandoned:
             return
+        if self._parked_at_ns:
+            self._parked_ns += self._connection.listener.now_ns() - self._parked_at_ns
+            self._parked_at_ns = 0
         if len(self._scope) > limits.FETCH_PARTITIONS_PER_TURN:
             self._read_in_turns()
             return
@@ -213,7 +219,7 @@ class FetchTurn:
     def _read_in_turns(self) -> None:
         """Something is not in the page cache, or this is more than the loop may do at once: read
         it all (again), on the `reader` lane where need be."""
-        self._connection.spawn(self._attempt_in_turns(), f"fetch-{self._context.correlation_id}")
+        self._connection.spawn(self._attempt_in_turns(), "fetch", self._context.correlation_id)
 
     async def _attempt_in_turns(self) -> None:
         answers: list[Answered] = []
@@ -316,6 +322,7 @@ class FetchTurn:
         if self._parked is None:
             self._answer(answers, size)
         else:
+            self._parked_at_ns = self._connection.listener.now_ns()
             self._release(answers)
 
     def _answer(self, answers: list[Answered], size: int) -> None:
@@ -343,6 +350,8 @@ class FetchTurn:
                 mentioned.append(each)
             if each.length:
                 served.append(fetched)
+                if each.replica is not None:
+                    each.replica.traffic.fetched_bytes += each.length
             if each.pins:
                 pins.lend(fetched.key, each.pins)
         scope.served(served)
@@ -369,6 +378,8 @@ class FetchTurn:
                 topics.append((*topic, []))
                 last = topic
             encoded = each.encoded(isolation, context)
+            if encoded[1]:
+                context.failed(encoded[1])
             if encoded[8] is not None:
                 leaders.add(encoded[8][0])
             topics[-1][2].append(encoded)
@@ -382,7 +393,11 @@ class FetchTurn:
             context.broker.endpoints(leaders, context.listener) if leaders else (),
         )
         context.broker.sessions.give_back(len(self._request.partitions))
-        self._connection.reply(cast("list[Part]", pieces), throttle_ms)
+        if self._scope.error:
+            context.failed(self._scope.error)
+        if self._parked_ns:
+            self._connection.listener.fetches_parked.observe(self._parked_ns)
+        self._connection.reply(cast("list[Part]", pieces), throttle_ms, self._parked_ns)
 
     @staticmethod
     def _release(answers: list[Answered]) -> None:

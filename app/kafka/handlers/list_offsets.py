@@ -68,6 +68,8 @@ async def handle(context: RequestContext, request: message.Request) -> tuple[Ans
                     context, name, partition, leader_epoch, timestamp, request.isolation
                 )
             answers.append((partition, *located))
+            if located.error:
+                context.failed(located.error)
         if answers:
             topics.append((name, answers))
     return topics, context.throttle_ms

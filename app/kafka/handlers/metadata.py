@@ -14,9 +14,12 @@ without one is left out, and what it leads is answered LISTENER_NOT_FOUND (befor
 LEADER_NOT_AVAILABLE). Answers for all topics or one are kept encoded until the image changes.
 """
 
+import asyncio
 from collections.abc import Hashable, Mapping
 from typing import Any
 
+from app.admin.authorize import CLUSTER_OPERATIONS, TOPIC_OPERATIONS
+from app.admin.turns import Turns
 from app.core import topic_names
 from app.core.manifest.image import Image, Topic
 from app.errors import (
@@ -42,71 +45,81 @@ NULL_MEANS_ALL_FROM = 1
 IDS_FROM = 12
 LISTENER_NOT_FOUND_FROM = 6
 
-_TOPIC_OPERATIONS = (
-    Operation.READ,
-    Operation.WRITE,
-    Operation.CREATE,
-    Operation.DELETE,
-    Operation.ALTER,
-    Operation.DESCRIBE,
-    Operation.DESCRIBE_CONFIGS,
-    Operation.ALTER_CONFIGS,
-)
-_CLUSTER_OPERATIONS = (
-    Operation.CREATE,
-    Operation.ALTER,
-    Operation.DESCRIBE,
-    Operation.CLUSTER_ACTION,
-    Operation.DESCRIBE_CONFIGS,
-    Operation.ALTER_CONFIGS,
-    Operation.IDEMPOTENT_WRITE,
-)
-
 Asked = tuple[str | None, TopicId]
 """(name, id): one of them says which topic, the other is null or zero."""
 
 
 async def handle(context: RequestContext, request: Any) -> bytes:
     asked = _asked(context, request)
-    cache, verdicts = context.broker.metadata, context.broker.authorizer.generation
     key = _key(context, request, asked)
-    image = context.broker.controller.image
-    if key is not None:
-        frame = cache.find(key, context.correlation_id, image, verdicts)
-        if frame is not None:
-            return frame
-    is_kept = key is not None
-    shows_operations = getattr(request, "include_topic_authorized_operations", False)
     if asked is None:
-        reached = nodes(image, context.listener)
-        topics = [
-            _show(context, topic, image, reached, shows_operations)
-            for topic in image.topics_by_name.values()
-            if context.allows(Operation.DESCRIBE, Resource.TOPIC, topic.name)
-        ]
-    else:
-        found = [await _find(context, request, name, topic_id) for name, topic_id in asked]
-        # One image for the whole answer: the newest, which has what was just created.
-        image = context.broker.controller.image
-        reached = nodes(image, context.listener)
-        topics = []
-        for (name, topic_id), error in zip(asked, found, strict=True):
-            known = _look_up(image, name, topic_id)
-            if error == 0 and known is not None:
-                topics.append(_show(context, known, image, reached, shows_operations))
-            else:
-                missing = UnknownTopicOrPartition if name is not None else UnknownTopicId
-                topics.append(TopicShown(error or missing.code, name, topic_id))
-                is_kept = False  # it may exist the next moment, and names would fill the cache
+        return await _all_topics(context, request, key)
+    if key is not None and (frame := _kept(context, key)) is not None:
+        return frame
+    verdicts = context.broker.authorizer.generation
+    found = [await _find(context, request, name, topic_id) for name, topic_id in asked]
+    # One image for the whole answer: the newest, which has what was just created.
+    image = context.broker.controller.image
+    reached = nodes(image, context.listener)
+    topics = []
+    for (name, topic_id), error in zip(asked, found, strict=True):
+        known = _look_up(image, name, topic_id)
+        if error == 0 and known is not None:
+            topics.append(_show(context, request, known, image, reached))
+        else:
+            missing = UnknownTopicOrPartition if name is not None else UnknownTopicId
+            topics.append(_refused(context, error or missing.code, name, topic_id))
+            context.failed(error or missing.code)
+            key = None  # it may exist the next moment, and names would fill the cache
     frame = _encode(context, request, image, reached, topics)
-    if is_kept:
-        cache.keep(key, frame, image, verdicts)
+    if key is not None:
+        context.broker.metadata.keep(key, frame, image, verdicts)
     return frame
+
+
+async def _all_topics(context: RequestContext, request: Any, key: Hashable | None) -> bytes:
+    """In turns, and once: who asks for the same meanwhile waits for the answer to be kept."""
+    cache = context.broker.metadata
+    while key is not None:
+        if (frame := _kept(context, key)) is not None:
+            return frame
+        if key not in cache.making:
+            break
+        await cache.making[key].wait()
+    made = asyncio.Event()
+    if key is not None:
+        cache.making[key] = made
+    try:
+        image, verdicts = context.broker.controller.image, context.broker.authorizer.generation
+        reached = nodes(image, context.listener)
+        turns = Turns()
+        topics = []
+        for topic in image.topics_by_name.values():
+            if context.allows(Operation.DESCRIBE, Resource.TOPIC, topic.name):
+                topics.append(_show(context, request, topic, image, reached))
+            await turns.took(1 + len(topic.partitions))
+        frame = _encode(context, request, image, reached, topics)
+        if key is not None:
+            cache.keep(key, frame, image, verdicts)
+        return frame
+    finally:
+        if key is not None:
+            del cache.making[key]
+        made.set()
+
+
+def _kept(context: RequestContext, key: Hashable) -> bytes | None:
+    return context.broker.metadata.find(
+        key,
+        context.correlation_id,
+        context.broker.controller.image,
+        context.broker.authorizer.generation,
+    )
 
 
 def refuse(context: RequestContext, request: Any, code: int, text: str) -> bytes:
     asked = _asked_or_nothing(context, request)
-    topics = [TopicShown(code, name, topic_id) for name, topic_id in asked]
+    topics = [_refused(context, code, name, topic_id) for name, topic_id in asked]
     response = message.Response((), None, -1, topics, context.throttle_ms, error=code)
     return message.encode_response(context.correlation_id, context.api_version, response)
 
@@ -199,16 +212,20 @@ def _missing(name: str) -> int:
     return UnknownTopicOrPartition.code
 
 
+def _refused(context: RequestContext, code: int, name: str | None, topic_id: TopicId) -> bytes:
+    return message.encode_topic(TopicShown(code, name, topic_id), context.api_version)
+
+
 def _show(
     context: RequestContext,
+    request: Any,
     topic: Topic,
     image: Image,
     reached: Mapping[int, NodeEndpoint],
-    shows_operations: bool,
-) -> TopicShown:
+) -> bytes:
     partitions = [
         PartitionShown(
-            0 if state.leader in reached else _unreached(context, state.leader, image),
+            0 if state.leader in reached else _unreached(context, image, state.leader),
             number,
             state.leader if state.leader in reached else -1,
             state.leader_epoch,
@@ -219,18 +236,24 @@ def _show(
         for number, state in enumerate(topic.partitions)
     ]
     operations = message.NO_OPERATIONS
-    if shows_operations:
-        operations = _operations(context, _TOPIC_OPERATIONS, Resource.TOPIC, topic.name)
-    return TopicShown(
+    if getattr(request, "include_topic_authorized_operations", False):
+        operations = _operations(context, TOPIC_OPERATIONS, Resource.TOPIC, topic.name)
+    shown = TopicShown(
         0, topic.name, topic.topic_id, topic.name in topic_names.INTERNAL, partitions, operations
     )
+    return message.encode_topic(shown, context.api_version)
 
 
-def _unreached(context: RequestContext, leader: BrokerId, image: Image) -> int:
+def unreached(image: Image, leader: int) -> int:
     """A leader that is there, without this client's listener, is most likely misconfigured."""
-    if leader in image.brokers and context.api_version >= LISTENER_NOT_FOUND_FROM:
-        return ListenerNotFound.code
-    return LeaderNotAvailable.code
+    is_there = BrokerId(leader) in image.brokers
+    return ListenerNotFound.code if is_there else LeaderNotAvailable.code
+
+
+def _unreached(context: RequestContext, image: Image, leader: BrokerId) -> int:
+    if context.api_version < LISTENER_NOT_FOUND_FROM:
+        return LeaderNotAvailable.code
+    return unreached(image, leader)
 
 
 def _operations(
@@ -244,13 +267,13 @@ def _encode(
     request: Any,
     image: Image,
     reached: Mapping[int, NodeEndpoint],
-    topics: list[TopicShown],
+    topics: list[bytes],
 ) -> bytes:
     cluster = message.NO_OPERATIONS
     if getattr(request, "include_cluster_authorized_operations", False):
         cluster = 0
         if context.allows(Operation.DESCRIBE, Resource.CLUSTER, CLUSTER_NAME):
-            cluster = _operations(context, _CLUSTER_OPERATIONS, Resource.CLUSTER, CLUSTER_NAME)
+            cluster = _operations(context, CLUSTER_OPERATIONS, Resource.CLUSTER, CLUSTER_NAME)
     response = message.Response(
         tuple(reached.values()),
         image.cluster_id,

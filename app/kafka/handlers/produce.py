@@ -53,6 +53,7 @@ class PendingOne:
 
     __slots__ = (
         "append_time_ms",
+        "arrived_ns",
         "base_offset",
         "connection",
         "correlation_id",
@@ -67,6 +68,9 @@ class PendingOne:
         "timeout_ms",
         "version",
     )
+
+    arrived_ns: int
+    """When it was parsed; its connection says so."""
 
     def __init__(
         self,
@@ -101,6 +105,8 @@ class PendingOne:
         self.append_time_ms = log_append_time_ms
         self.outstanding = 0
         connection = self.connection
+        if error:
+            connection.listener.produced.failed(error)
         if not connection.is_dirty:
             connection.listener.dirty(connection)
 
@@ -140,6 +146,7 @@ class PendingMany:
 
     __slots__ = (
         "answers",
+        "arrived_ns",
         "connection",
         "correlation_id",
         "has_failed",
@@ -155,6 +162,9 @@ class PendingMany:
         "topics",
         "version",
     )
+
+    arrived_ns: int
+    """When it was parsed; its connection says so."""
 
     def __init__(
         self,
@@ -192,6 +202,7 @@ class PendingMany:
         self.answers[slot] = (error, base_offset, log_append_time_ms)
         if error:
             self.has_failed = True
+            self.connection.listener.produced.failed(error)
         self.outstanding -= 1
         if not self.outstanding:
             connection = self.connection
@@ -352,7 +363,7 @@ def _open(view: memoryview, acks: int, pending: PendingMany) -> None:
     """The slow path: batches are opened on a lane first. The buffer keeps still meanwhile."""
     connection = pending.connection
     connection.hold_buffer()
-    connection.spawn(_open_then_append(view, acks, pending), f"produce-{pending.correlation_id}")
+    connection.spawn(_open_then_append(view, acks, pending), "produce", pending.correlation_id)
 
 
 async def _open_then_append(view: memoryview, acks: int, pending: PendingMany) -> None:

@@ -28,8 +28,19 @@ _PACKAGES = {
     api.API_VERSIONS: "api_versions",
     api.CREATE_TOPICS: "create_topics",
     api.DELETE_TOPICS: "delete_topics",
+    api.DELETE_RECORDS: "delete_records",
     api.INIT_PRODUCER_ID: "init_producer_id",
     api.OFFSET_FOR_LEADER_EPOCH: "offset_for_leader_epoch",
+    api.DESCRIBE_CONFIGS: "describe_configs",
+    api.ALTER_CONFIGS: "alter_configs",
+    api.DESCRIBE_LOG_DIRS: "describe_log_dirs",
+    api.CREATE_PARTITIONS: "create_partitions",
+    api.INCREMENTAL_ALTER_CONFIGS: "incremental_alter_configs",
+    api.DESCRIBE_QUORUM: "describe_quorum",
+    api.DESCRIBE_CLUSTER: "describe_cluster",
+    api.DESCRIBE_PRODUCERS: "describe_producers",
+    api.LIST_CONFIG_RESOURCES: "list_config_resources",
+    api.DESCRIBE_TOPIC_PARTITIONS: "describe_topic_partitions",
 }
 
 

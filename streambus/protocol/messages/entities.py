@@ -81,9 +81,18 @@ def _field_reader(field: Field[Any]) -> FieldReader:
     if get_origin(annotation) is tuple:
         return _array_reader(annotation, field, optional=optional)
     if is_dataclass(annotation):
-        assert not optional, f"{field.name}: no served message has a nullable structure"
-        return entity_reader(annotation)  # type: ignore[arg-type]
+        read: FieldReader = entity_reader(annotation)  # type: ignore[arg-type]
+        return _nullable_reader(read) if optional else read
     return _primitive_reader(field.metadata["kafka_type"], optional=optional)
+
+
+def _nullable_reader(read: FieldReader) -> FieldReader:
+    """A byte says whether the structure follows: it does not if that is negative (KIP-893)."""
+
+    def read_nullable(reader: Reader) -> Any:
+        return None if reader.int8() < 0 else read(reader)
+
+    return read_nullable
 
 
 def _primitive_reader(kafka_type: str, *, optional: bool) -> FieldReader:
@@ -146,6 +155,8 @@ def entity_reader(entity_type: type[Any]) -> FieldReader:
 def _tagged_reader(field: Field[Any]) -> FieldReader:
     """A tagged field that is there is never null, whatever its annotation: absence says null."""
     annotation = _without_none(field.type)
-    if get_origin(annotation) is tuple or is_dataclass(annotation):
+    if is_dataclass(annotation):
+        return entity_reader(annotation)  # type: ignore[arg-type]
+    if get_origin(annotation) is tuple:
         return _field_reader(field)
     return _primitive_reader(field.metadata["kafka_type"], optional=False)

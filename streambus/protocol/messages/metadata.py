@@ -51,12 +51,13 @@ class TopicShown(NamedTuple):
 
 
 class Response(NamedTuple):
-    """What the newest version knows; older ones carry what they can."""
+    """What the newest version knows; older ones carry what they can. Topics are encoded by
+    `encode_topic`, so that a caller may take its time over many."""
 
     brokers: Sequence[NodeEndpoint]
     cluster_id: str | None
     controller_id: int
-    topics: Sequence[TopicShown]
+    topics: Sequence[bytes]
     throttle_ms: int = 0
     cluster_operations: int = NO_OPERATIONS
     error: int = 0
@@ -88,8 +89,7 @@ def encode_response(correlation_id: int, version: int, response: Response) -> by
     if version >= 1:
         parts.append(INT32.pack(response.controller_id))
     parts.append(wire.encode_count(len(response.topics), flexible=flexible))
-    for topic in response.topics:
-        _append_topic(parts, topic, version)
+    parts += response.topics
     if 8 <= version <= 10:
         parts.append(INT32.pack(response.cluster_operations))
     if version >= 13:
@@ -98,11 +98,12 @@ def encode_response(correlation_id: int, version: int, response: Response) -> by
     return frames.framed(*parts)
 
 
-def _append_topic(parts: list[bytes], topic: TopicShown, version: int) -> None:
+def encode_topic(topic: TopicShown, version: int) -> bytes:
+    """One topic of an answer."""
     flexible = version >= FLEXIBLE_FROM
     tags = b"\x00" if flexible else b""
     name = topic.name if version >= 12 else topic.name or ""
-    parts += (wire.INT16.pack(topic.error), wire.encode_string(name, flexible=flexible))
+    parts = [wire.INT16.pack(topic.error), wire.encode_string(name, flexible=flexible)]
     if version >= 10:
         parts.append(topic.topic_id)
     if version >= 1:
@@ -126,3 +127,4 @@ def _append_topic(parts: list[bytes], topic: TopicShown, version: int) -> None:
     if version >= 8:
         parts.append(INT32.pack(topic.operations))
     parts.append(tags)
+    return b"".join(parts)

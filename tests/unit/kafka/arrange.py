@@ -10,6 +10,8 @@ from dataclasses import replace
 from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
+from app.admin.local import LocalAdmin
+from app.admin.parts import Parts
 from app.core.manifest.decide import NewTopic
 from app.core.manifest.image import Broker as BrokerShown
 from app.core.manifest.image import Image, PartitionState, Topic
@@ -106,12 +108,23 @@ class ManualWorld:
     def __init__(self) -> None:
         self.now = 1_000
         self.clock = SimpleNamespace(
-            now_ms=lambda: 1_700_000_000_000 + self.now, monotonic_ms=lambda: self.now
+            now_ms=lambda: 1_700_000_000_000 + self.now,
+            monotonic_ms=lambda: self.now,
+            monotonic_ns=lambda: self.now * 1_000_000,
         )
+        self.files = SimpleNamespace(space=lambda directory: (1_000, 400))
         self.randomness = SimpleNamespace(below=self._below)
         self._drawn = 0
         self._set = 0
         self._timers: list[tuple[int, int, Timer]] = []
+
+    def lane(self, name: str) -> Any:
+        """Jobs run at once, on the loop."""
+
+        async def run(job: Callable[[], Any]) -> Any:
+            return job()
+
+        return SimpleNamespace(run=run)
 
     def _below(self, bound: int) -> int:
         self._drawn += 1
@@ -179,6 +192,7 @@ class FakeReplica:
         self.prepares = False
         self.refuses = 0
         self.read_error = 0
+        self.role = "leading"
         self.log_start = 0
         self.high_watermark = 0
         self.log = SimpleNamespace(end=0, leader_epoch=3)
@@ -229,7 +243,8 @@ class FakeRegistry:
         self.topics: dict[bytes, Any] = {}
         self.topics_by_id: dict[TopicId, Any] = {}
         self.generation = 0
-        self.wal = SimpleNamespace(pending_bytes=0)
+        self.failure = None
+        self.wal = SimpleNamespace(pending_bytes=0, bytes_of=lambda key: 0)
         self._released: list[Callable[[], None]] = []
         self._drained: list[Callable[[], None]] = []
 
@@ -284,6 +299,8 @@ class FakeController:
             brokers=MappingProxyType({BrokerId(1): broker_shown(1, plain=9092)}),
         )
         self.validated = 0
+        self.term = 1
+        self.watchers: list[Callable[[Image], None]] = []
 
     def add(self, name: str, partitions: int = 1, leader: int = 1, **policy: Any) -> Topic:
         owners = (BrokerId(leader),)
@@ -302,6 +319,10 @@ class FakeController:
         brokers = MappingProxyType({**self.image.brokers, broker.id: broker})
         self.image = replace(self.image, index=self.image.index + 1, brokers=brokers)
 
+    def watch(self, watcher: Callable[[Image], None]) -> None:
+        self.watchers.append(watcher)
+        watcher(self.image)
+
     def _publish(self, topics: list[Topic]) -> None:
         self.image = Image(
             index=self.image.index + 1,
@@ -312,6 +333,8 @@ class FakeController:
             topics_by_id=MappingProxyType({each.topic_id: each for each in topics}),
         )
         self._registry.apply(self.image)
+        for watcher in self.watchers:
+            watcher(self.image)
 
     async def create_topics(
         self, topics: list[NewTopic], *, validate_only: bool = False, timeout_ms: int = 0
@@ -349,6 +372,17 @@ class FakeController:
             self._publish([each for each in self.image.topics_by_name.values() if each != topic])
             answers.append(topic)
         return answers
+
+    async def alter_configs(
+        self, resources: list[Any], *, validate_only: bool = False, timeout_ms: int = 0
+    ) -> list[dict[str, str] | StreamBusError]:
+        """Nothing changes; unknown topics are told."""
+        return [
+            {}
+            if each.name in self.image.topics_by_name
+            else UnknownTopicOrPartition(f"The topic '{each.name}' does not exist.")
+            for each in resources
+        ]
 
 
 class FakeProducerIds:
@@ -432,11 +466,13 @@ class Kit:
         authorizer: Any = None,
         quotas: Any = None,
         settings: KafkaSettings | None = None,
+        admin: Any = None,
     ) -> None:
         self.world = ManualWorld()
         self.registry = FakeRegistry()
         self.controller = FakeController(self.registry)
         self.producer_ids = FakeProducerIds()
+        self.admin = admin or local_admin(self.world, self.registry, self.controller, authorizer)
         self.broker = Broker(
             broker_id=BrokerId(1),
             world=self.world,  # type: ignore[arg-type]
@@ -448,6 +484,7 @@ class Kit:
             settings=settings or KafkaSettings(),
             sessions=FetchSessions(),
             metadata=MetadataCache(),
+            admin=self.admin,
         )
         self.listener = Listener(self.broker, Router(ROUTES))
 
@@ -474,6 +511,36 @@ class Kit:
         await settled()
         (frame,) = frames(peer.taken())
         return decoded(name, version, frame)
+
+
+class ScriptedAdmin:
+    """Answers a command with what stands in `replies` for its class: a reply, an error to raise, or
+    a function of the command. `asked` is what it was asked."""
+
+    def __init__(self, replies: dict[type, Any]) -> None:
+        self.replies = replies
+        self.asked: list[Any] = []
+
+    async def ask(self, principal: Principal, command: Any) -> Any:
+        self.asked.append(command)
+        reply = self.replies[type(command)]
+        if isinstance(reply, StreamBusError):
+            raise reply
+        return reply(command) if callable(reply) else reply
+
+
+def local_admin(world: Any, registry: Any, controller: Any, authorizer: Any) -> LocalAdmin:
+    """The admin port over these parts, real or fake."""
+    return LocalAdmin(
+        Parts(
+            broker_id=BrokerId(1),
+            world=world,
+            registry=registry,
+            controller=controller,
+            authorizer=authorizer or AllowAll(),
+            directory="data",
+        )
+    )
 
 
 async def settled() -> None:

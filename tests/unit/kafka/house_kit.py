@@ -21,6 +21,7 @@ from tests.unit.kafka.arrange import (
     Peer,
     decoded,
     frames,
+    local_admin,
     request,
 )
 from tests.unit.partitions.house import House
@@ -68,6 +69,7 @@ class HouseKit:
             settings=KafkaSettings(),
             sessions=FetchSessions(),
             metadata=MetadataCache(),
+            admin=local_admin(self.world, self.registry, self.controller, authorizer),
         )
         self.listener = Listener(self.broker, Router(ROUTES))
 

@@ -2,10 +2,21 @@
 
 import pytest
 
+from app import limits
 from app.kafka.context import KafkaSettings
 from app.model import Principal
 from app.security.ports import Operation, Resource
-from tests.unit.kafka.arrange import DenyAll, Kit, broker_shown, id_of, request, settled
+from tests.unit.kafka.arrange import (
+    DenyAll,
+    Kit,
+    broker_shown,
+    correlation_ids,
+    decoded,
+    frames,
+    id_of,
+    request,
+    settled,
+)
 
 
 class Only:
@@ -211,3 +222,17 @@ async def test_an_id_is_refused_before_version_12_and_told_back() -> None:
         asked = [{"name": None, "topic_id": id_of("orders")}]
         (topic,) = (await kit.ask("Metadata", 10, topics=asked)).topics
         assert (topic.error_code, topic.topic_id) == (42, id_of("orders"))
+
+
+async def test_an_answer_that_takes_turns_is_made_once_for_all_who_want_it() -> None:
+    async with Kit() as kit:
+        for number in range(limits.ADMIN_ITEMS_PER_TURN):
+            kit.controller.add(f"topic-{number}")
+        peers = [kit.connect() for _ in range(3)]
+        for correlation_id, peer in enumerate(peers):
+            peer.send(request("Metadata", 1, correlation_id, topics=None))
+        await settled()
+        answers = [frames(peer.taken()) for peer in peers]
+        assert [correlation_ids(each[0]) for each in answers] == [[0], [1], [2]]
+        assert {len(decoded("Metadata", 1, each[0]).topics) for each in answers} == {256}
+        assert kit.broker.metadata.hits == 2 and not kit.broker.metadata.making

@@ -4,10 +4,21 @@ from typing import Any
 
 import pytest
 
-from app.core.manifest.decide import NewTopic, refuse_repeated
+from app.admin.commands.configs import ConfigEntry
+from app.admin.commands.topics import (
+    Created,
+    CreatedTopic,
+    CreateTopics,
+    Deleted,
+    DeletedTopic,
+    DeleteTopics,
+    TopicRef,
+)
+from app.core.manifest.decide import NewTopic
+from app.errors import RequestTimedOut
 from app.model import Principal
 from app.security.ports import Operation, Resource
-from tests.unit.kafka.arrange import Kit, id_of
+from tests.unit.kafka.arrange import Kit, ScriptedAdmin, id_of
 
 
 class AllBut:
@@ -133,26 +144,102 @@ async def test_deleting_needs_delete_and_existence_needs_describe(refused: Opera
         assert list(kit.controller.image.topics_by_name) == ["orders"]
 
 
+def created(command: CreateTopics) -> Created:
+    inherited = ConfigEntry(
+        "retention.ms", "1", "prefix", read_only=False, sensitive=False, type="LONG", where="a.*"
+    )
+    return Created(
+        tuple([CreatedTopic(each.name, b"i" * 16, 2, 1, (inherited,)) for each in command.topics])
+    )
+
+
 async def test_a_topic_asked_for_twice_is_told_once_and_not_made() -> None:
-    async with Kit() as kit:
-        kit.controller.create_topics = refusing_repeats(kit)  # type: ignore[method-assign]
+    admin = ScriptedAdmin({CreateTopics: created})
+    async with Kit(admin=admin) as kit:
         topics = [new("twice"), new("once"), new("twice")]
         answer = await kit.ask(
             "CreateTopics", 7, topics=topics, timeout_ms=1_000, validate_only=False
         )
-        assert {each.name: each.error_code for each in answer.topics} == {"twice": 42, "once": 0}
-        assert len(answer.topics) == 2
+    told = [(each.name, each.error_code, each.error_message) for each in answer.topics]
+    assert told == [("twice", 42, "Duplicate topic name."), ("once", 0, None)]
+    assert [each.name for each in admin.asked[0].topics] == ["once"]
 
 
-def refusing_repeats(kit: Kit) -> Any:
-    create = kit.controller.create_topics
+@pytest.mark.parametrize("version", range(2, 8))
+async def test_what_is_asked_and_told_of_a_new_topic(version: int) -> None:
+    admin = ScriptedAdmin({CreateTopics: created})
+    async with Kit(admin=admin) as kit:
+        wanted = [
+            new("a.b", -1, replication_factor=-1, configs=[{"name": "x", "value": None}]),
+            new(
+                "c",
+                -1,
+                replication_factor=-1,
+                assignments=[{"partition_index": 0, "broker_ids": [1, 2]}],
+            ),
+        ]
+        answer = await kit.ask(
+            "CreateTopics", version, topics=wanted, timeout_ms=1_500, validate_only=True
+        )
+    assert admin.asked == [
+        CreateTopics(
+            (
+                NewTopic("a.b", -1, -1, {}, {"x": None}),
+                NewTopic("c", -1, -1, {0: (1, 2)}, {}),
+            ),
+            validate_only=True,
+            timeout_ms=1_500,
+        )
+    ]
+    assert [each.error_code for each in answer.topics] == [0, 0]
+    if version >= 5:
+        (config,) = answer.topics[0].configs
+        assert (config.name, config.value, config.config_source) == ("retention.ms", "1", 3)
 
-    async def create_topics(topics: list[NewTopic], **options: Any) -> list[Any]:
-        refused = refuse_repeated(topics)
-        made = await create([each for at, each in enumerate(topics) if at not in refused])
-        return [refused[at] if at in refused else made.pop(0) for at in range(len(topics))]
 
-    return create_topics
+@pytest.mark.parametrize("version", [2, 5, 7])
+async def test_no_topic_is_made_when_the_command_fails(version: int) -> None:
+    async with Kit(admin=ScriptedAdmin({CreateTopics: RequestTimedOut("too slow")})) as kit:
+        answer = await kit.ask(
+            "CreateTopics",
+            version,
+            topics=[new("a"), new("b"), new("a")],
+            timeout_ms=1_000,
+            validate_only=False,
+        )
+    told = [(each.name, each.error_code, each.error_message) for each in answer.topics]
+    assert told == [("a", 7, "too slow"), ("b", 7, "too slow")]
+
+
+@pytest.mark.parametrize("version", [1, 5, 6])
+async def test_no_topic_goes_when_the_command_fails(version: int) -> None:
+    async with Kit(admin=ScriptedAdmin({DeleteTopics: RequestTimedOut("too slow")})) as kit:
+        asked: dict[str, Any] = {"topic_names": ["a", "b"]}
+        if version >= 6:
+            asked = {"topics": [{"name": name, "topic_id": None} for name in "ab"]}
+        answer = await kit.ask("DeleteTopics", version, timeout_ms=1_000, **asked)
+    assert [(each.name, each.error_code) for each in answer.responses] == [("a", 7), ("b", 7)]
+
+
+async def test_what_cannot_be_deleted_says_why_and_disturbs_no_other() -> None:
+    def deleted(command: DeleteTopics) -> Deleted:
+        return Deleted(tuple([DeletedTopic("good", b"g" * 16, 1) for _ in command.topics]))
+
+    admin = ScriptedAdmin({DeleteTopics: deleted})
+    one = id_of("one")
+    async with Kit(admin=admin) as kit:
+        asked = [("both", one), (None, None), (None, one), ("twice", None), ("good", None)]
+        asked += [("twice", None), (None, one)]
+        topics = [{"name": name, "topic_id": topic_id} for name, topic_id in asked]
+        answer = await kit.ask("DeleteTopics", 6, topics=topics, timeout_ms=1_000)
+    assert [each.error_message for each in answer.responses] == [
+        "You may not specify both topic name and topic id.",
+        "Neither topic name nor id were specified.",
+        "Duplicate topic id.",
+        "Duplicate topic name.",
+        None,
+    ]
+    assert admin.asked[0].topics == (TopicRef("good"),)
 
 
 async def test_a_partition_assigned_twice_is_an_invalid_assignment() -> None:

@@ -44,6 +44,28 @@ def test_an_error_code_that_nobody_knows_yet_is_still_an_error():
     assert response.error_code is ErrorCode.unknown_server_error
 
 
+@pytest.mark.parametrize(
+    ("cursor", "found"),
+    [(b"\xff", None), (b"\x80", None), (b"\x01\x03ab\x00\x00\x00\x07\x00", ("ab", 7))],
+)
+def test_a_byte_says_whether_a_structure_follows(cursor, found):
+    data = b"\x01" + b"\x00\x00\x00\x09" + cursor + b"\x00"
+    read = decode(api.DESCRIBE_TOPIC_PARTITIONS, 0, data).cursor
+    assert (read and (read.topic_name, read.partition_index)) == found
+
+
+@pytest.mark.parametrize("cursor", [b"", b"\x01", b"\x01\x03a", b"\x01\x00" + bytes(9)])
+def test_a_structure_that_ends_early_is_malformed(cursor):
+    with pytest.raises(Malformed, match="DescribeTopicPartitionsRequest v0"):
+        decode(api.DESCRIBE_TOPIC_PARTITIONS, 0, b"\x01" + b"\x00\x00\x00\x09" + cursor)
+
+
+def test_a_resource_without_a_name_is_malformed():
+    resource = b"\x00\x00\x00\x01" + b"\x02" + b"\xff\xff" + b"\xff\xff\xff\xff"
+    with pytest.raises(Malformed, match="null"):
+        decode(api.DESCRIBE_CONFIGS, 1, resource + b"\x00")
+
+
 def test_a_tag_that_nobody_knows_yet_is_stepped_over():
     data = b"\x01" + b"\x01" + b"\x00" + b"\x01\x63\x03abc"
     assert decode(api.METADATA, 12, data).topics == ()

@@ -1,0 +1,66 @@
+"""IncrementalAlterConfigs, versions 0 and 1: set, delete, append to and subtract from configs.
+
+Behaviour: each resource by itself, all of its changes or none; what is not named stays.
+`validate_only` decides and changes nothing. Resources are those of AlterConfigs.
+Oddities: needs AlterConfigs on the topic or the cluster. The same resource twice, the same config
+twice, a null value for anything but a deletion and an unknown operation are INVALID_REQUEST (Kafka
+fails the whole request for the last).
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from app.admin.commands.configs import AlterConfigs, Change, ConfigChange, ConfigsChanged
+from app.errors import InvalidRequest, StreamBusError
+from app.kafka.context import RequestContext
+from app.kafka.handlers.alter_configs import KINDS, check, repeats, response
+from app.kafka.items import ask_each, outcome
+
+KEY = 44
+VERSIONS = (0, 1)
+CHANGES: tuple[Change, ...] = ("set", "delete", "append", "subtract")
+DELETE = 1
+
+
+async def handle(context: RequestContext, request: Any) -> Any:
+    times = repeats(request)
+    answers = await ask_each(
+        context,
+        [_changed(each, times) for each in request.resources],
+        lambda resources: AlterConfigs(resources, request.validate_only),
+        lambda reply: reply.resources,
+    )
+    return _response(context, request, [outcome(each) for each in answers])
+
+
+def refuse(context: RequestContext, request: Any, code: int, message: str) -> Any:
+    return _response(context, request, [(code, message)] * len(request.resources))
+
+
+def _response(context: RequestContext, request: Any, told: Sequence[tuple[int, str | None]]) -> Any:
+    return response(context, request, "IncrementalAlterConfigsResponse", told)
+
+
+def _changed(resource: Any, times: Counter[tuple[int, str]]) -> ConfigsChanged | StreamBusError:
+    configs = resource.configs
+    nulls = [
+        each.name for each in configs if each.value is None and each.config_operation != DELETE
+    ]
+    try:
+        check(resource, times, nulls)
+        return ConfigsChanged(
+            kind=KINDS[resource.resource_type],
+            name=resource.resource_name,
+            changes=tuple([_change(each) for each in configs]),
+        )
+    except InvalidRequest as refused:
+        return refused
+
+
+def _change(config: Any) -> ConfigChange:
+    operation = config.config_operation
+    if not 0 <= operation < len(CHANGES):
+        raise InvalidRequest(f"Unknown operation {operation} for {config.name}.")
+    value = None if operation == DELETE else config.value
+    return ConfigChange(config.name, CHANGES[operation], value)
