@@ -12,40 +12,62 @@ import asyncio
 import gc
 import resource
 import signal
+import socket
 import ssl
 import sys
 import traceback
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    nullcontext,
+)
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from app import config as settings
-from app import limits
+from app import limits, supervisor
+from app.admin.local import LocalAdmin
+from app.admin.parts import Parts
+from app.api import plane
+from app.api.settings import ApiSettings, is_loopback
+from app.broker_configs import kafka_configs
 from app.config import BrokerConfig
+from app.core import broker_config, effective_config
 from app.core.hybrid_clock import HybridClock
 from app.core.manifest.decide import ControllerDefaults
+from app.core.manifest.image import Image
+from app.core.manifest.policies import Policies
 from app.directory import claim
 from app.errors import InvalidConfig, StorageFailed, StreamBusError
 from app.kafka.context import Broker, KafkaSettings
 from app.kafka.handlers import ROUTES
 from app.kafka.listener import Listener
 from app.kafka.metadata_cache import MetadataCache
+from app.kafka.metrics import KafkaMetrics
 from app.kafka.router import Router
 from app.kafka.sessions import FetchSessions
 from app.model import BrokerId, Endpoint
+from app.partitions.metrics import PartitionMetrics
 from app.partitions.registry import OpensWal, Registry
 from app.partitions.retention_loop import RetentionLoop
 from app.raft.controller import Controller
+from app.raft.metrics import ManifestMetrics
 from app.raft.producer_ids import ProducerIds
 from app.raft.single_node import SingleNode
+from app.security import tls as listener_tls
 from app.security.ports import AllowAll, Authorizer, Quotas, Unlimited
 from app.telemetry import events
+from app.telemetry.metrics import Collectors
+from app.telemetry.process import watched
+from app.tiers.nvme.metrics import WalMetrics
 from app.tiers.nvme.ports import WalListener, WalSettings
 from app.tiers.nvme.wal import Wal
 from app.world.ports import World
 from app.world.real import RealWorld
+from streambus import __version__
 
 BUG_STATUS = 70  # EX_SOFTWARE: the broker ended by a bug of its own
 SWITCH_INTERVAL_S = 0.0005  # how long a lane may keep the interpreter from the loop
@@ -61,6 +83,8 @@ class Started:
     registry: Registry
     controller: Controller
     listener: Listener
+    admin: LocalAdmin
+    collectors: Collectors
 
 
 @asynccontextmanager
@@ -72,7 +96,7 @@ async def started(
     quotas: Quotas | None = None,
 ) -> AsyncIterator[Started]:
     """Run one broker for as long as the block lasts. Raises one of the four kinds of error."""
-    tls = [_tls_context(door) for door in config.doors()]
+    tls = [listener_tls.context(door) for door in config.doors()]
     release = await world.lane("raft").run(
         partial(claim, world.files, config.data, config.broker_id)
     )
@@ -95,17 +119,32 @@ async def _parts(
 ) -> AsyncIterator[Started]:
     """The parts, joined and running."""
     broker_id = BrokerId(config.broker_id)
+    file = kafka_configs(config)
     controller = Controller(
         world,
         SingleNode(world, f"{config.data}/manifest"),
         f"{config.data}/manifest",
         ControllerDefaults(config.topics.partitions, config.topics.replication_factor),
+        Policies(broker_id, file),
     )
     registry = Registry(world, broker_id, _wal_factory(config, world))
     async with asyncio.TaskGroup() as opening:
         opening.create_task(controller.start(), name="open-manifest")
         opening.create_task(registry.open(), name="open-wal")
     producer_ids = ProducerIds(world, controller, broker_id)
+    collectors = Collectors()
+    admin = LocalAdmin(
+        Parts(
+            broker_id=broker_id,
+            world=world,
+            registry=registry,
+            controller=controller,
+            authorizer=authorizer or AllowAll(),
+            directory=config.data,
+            file=file,
+            collectors=collectors,
+        )
+    )
     broker = Broker(
         broker_id=broker_id,
         world=world,
@@ -117,13 +156,10 @@ async def _parts(
         settings=_kafka_settings(config),
         sessions=FetchSessions(config.limits.fetch_sessions),
         metadata=MetadataCache(),
+        admin=admin,
     )
-    retention = RetentionLoop(
-        world,
-        registry,
-        config.topics.retention_check_ms,
-        config.limits.producer_expiration_ms,
-    )
+    retention = _retention(config, world, registry)
+    controller.watch(_obeying(broker, retention, file))
     async with asyncio.TaskGroup() as tasks:
         running = [
             tasks.create_task(registry.run(), name="registry"),
@@ -132,11 +168,53 @@ async def _parts(
         ]
         async with Listener(broker, Router(ROUTES)) as listener:
             addresses = await _open_doors(config, world, controller, registry, listener, tls)
-            yield Started(addresses, registry, controller, listener)
+            _collect_from(collectors, listener, registry, controller)
+            admin.opened()
+            try:
+                yield Started(addresses, registry, controller, listener, admin, collectors)
+            finally:
+                admin.close()
         for task in running:
             task.cancel()
     await registry.close()
     await controller.close()
+
+
+def _retention(config: BrokerConfig, world: World, registry: Registry) -> RetentionLoop:
+    check_ms, expiration_ms = config.topics.retention_check_ms, config.limits.producer_expiration_ms
+    return RetentionLoop(world, registry, check_ms, expiration_ms)
+
+
+def _obeying(
+    broker: Broker, retention: RetentionLoop, file: Mapping[str, str]
+) -> Callable[[Image], None]:
+    """What sees to it that broker configs count as soon as the manifest has them. Those that are
+    defaults of topics are in the topics' policies already."""
+    seen: Mapping[int, Mapping[str, str]] | None = None
+
+    def obey(image: Image) -> None:
+        nonlocal seen
+        if image.broker_configs == seen:
+            return
+        seen = image.broker_configs
+        levels = effective_config.broker_levels(image, broker.broker_id, file)
+        connections_max = broker_config.number(levels, broker_config.CONNECTIONS_MAX)
+        broker.settings = replace(broker.settings, connections_max=connections_max)
+        retention.producer_expiration_ms = broker_config.number(
+            levels, broker_config.PRODUCER_EXPIRATION_MS
+        )
+
+    return obey
+
+
+def _collect_from(
+    collectors: Collectors, listener: Listener, registry: Registry, controller: Controller
+) -> None:
+    """Who shows what it counted when metrics are asked for."""
+    collectors.add(KafkaMetrics(listener).collect)
+    collectors.add(PartitionMetrics(registry).collect)
+    collectors.add(WalMetrics(registry).collect)
+    collectors.add(ManifestMetrics(controller).collect)
 
 
 def _first_of(error: BaseException) -> BaseException:
@@ -217,32 +295,22 @@ def _kafka_settings(config: BrokerConfig) -> KafkaSettings:
     )
 
 
-def _tls_context(door: settings.ListenerConfig) -> ssl.SSLContext | None:
-    if door.tls is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    try:
-        context.load_cert_chain(door.tls.certificate, door.tls.key)
-        if door.tls.client_ca is not None:
-            context.load_verify_locations(door.tls.client_ca)
-            context.verify_mode = ssl.CERT_REQUIRED
-    except (OSError, ssl.SSLError) as error:
-        raise InvalidConfig(f"listener {door.name}: its TLS files do not load: {error}") from error
-    return context
-
-
 # The process
 
 
-def run(config: BrokerConfig, on_ready: Callable[[Started], None]) -> None:
-    """Run a broker in this process until SIGTERM or SIGINT. Raises one of the four kinds of
-    error."""
+OnReady = Callable[[Started, str], None]
+"""Told that Kafka clients are served, and the address of the HTTP plane ("" if there is none)."""
+
+
+def run(config: BrokerConfig, on_ready: OnReady, api: plane.Where = "inside") -> None:
+    """Run a broker in this process until SIGTERM or SIGINT, its HTTP plane inside or beside it.
+    Raises one of the four kinds of error."""
     events.configure(config.log.rendering, config.log.level)
     _raise_descriptor_limit()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_serve(config, on_ready))
+            runner.run(_serve(config, on_ready, api))
     except (StreamBusError, KeyboardInterrupt):
         raise
     except Exception as error:  # a bug of ours: the log is what its reader has of it
@@ -251,7 +319,7 @@ def run(config: BrokerConfig, on_ready: Callable[[Started], None]) -> None:
         raise SystemExit(BUG_STATUS) from None
 
 
-async def _serve(config: BrokerConfig, on_ready: Callable[[Started], None]) -> None:
+async def _serve(config: BrokerConfig, on_ready: OnReady, api: plane.Where) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -259,21 +327,60 @@ async def _serve(config: BrokerConfig, on_ready: Callable[[Started], None]) -> N
     bugs = _watch_loop(loop, stop)
     world = RealWorld()
     try:
-        async with started(config, world) as broker:
-            # Everything that lives as long as the broker is here now: collections need not look.
-            gc.collect()
-            gc.freeze()
-            gc.set_threshold(*GC_THRESHOLDS)
-            doors = " ".join(f"{host}:{port}" for host, port in broker.addresses)
-            events.emit("broker.ready", broker_id=config.broker_id, data=config.data, doors=doors)
-            on_ready(broker)
-            await stop.wait()
-            if bugs:
-                raise bugs[0]
-            events.emit("broker.stopping", broker_id=config.broker_id)
+        with _api_socket(config) as bound:
+            async with started(config, world) as broker:
+                # Everything that lives as long as the broker is here now: collections need not
+                # look.
+                gc.collect()
+                gc.freeze()
+                gc.set_threshold(*GC_THRESHOLDS)
+                doors = " ".join(f"{host}:{port}" for host, port in broker.addresses)
+                events.emit(
+                    "broker.ready", broker_id=config.broker_id, data=config.data, doors=doors
+                )
+                supervisor.tell(supervisor.READY, f"Kafka clients at {doors}")
+                on_ready(broker, "" if bound is None else plane.address_of(bound))
+                async with _api(config, world, broker, bound, api):
+                    with watched(world, broker.collectors):
+                        await stop.wait()
+                    if bugs:
+                        raise bugs[0]
+                    supervisor.tell(supervisor.STOPPING)
+                    events.emit("broker.stopping", broker_id=config.broker_id)
     finally:
         await world.close()
     events.emit("broker.stopped", broker_id=config.broker_id)
+
+
+def _api_socket(config: BrokerConfig) -> AbstractContextManager[socket.socket | None]:
+    """What the HTTP plane will listen on: bound before the broker starts, so that a taken address
+    is told at once."""
+    if not config.api.address:
+        return nullcontext()
+    return plane.listening(*settings.address(config.api.address))
+
+
+def _api(
+    config: BrokerConfig,
+    world: World,
+    broker: Started,
+    bound: socket.socket | None,
+    where: plane.Where,
+) -> AbstractAsyncContextManager[None]:
+    """The HTTP plane, for as long as the block lasts."""
+    if bound is None:
+        return nullcontext()
+    host, _ = settings.address(config.api.address)
+    bounds = ApiSettings(
+        body_bytes=config.api.body_bytes,
+        request_ms=config.api.request_ms,
+        connections=config.api.connections,
+        is_local=is_loopback(host),
+        version=__version__,
+        broker_id=config.broker_id,
+    )
+    log = (config.log.rendering, config.log.level)
+    return plane.Plane(world, broker.admin, bound, bounds).running(where, log)
 
 
 def _raise_descriptor_limit() -> None:
