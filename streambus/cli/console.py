@@ -5,6 +5,7 @@ Never   shows a traceback for what a person can mend.
 """
 
 import asyncio
+import json
 import os
 import sys
 from collections.abc import Coroutine
@@ -12,10 +13,12 @@ from typing import Any, NoReturn
 
 import typer
 
-from streambus.errors import StreamBusError
+from streambus.errors import StreamBusError, Unavailable
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
+EXIT_NOT_FOUND = 3
+EXIT_UNAVAILABLE = 4  # nobody answers, or not now: the same command may succeed later
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells expect
 EXIT_PIPE_CLOSED = 141  # 128 + SIGPIPE
 
@@ -28,6 +31,26 @@ def flush() -> None:
     sys.stdout.buffer.flush()
 
 
+def say(message: str) -> None:
+    """The output itself, a line of it."""
+    print(message)
+
+
+def show_json(value: Any) -> None:
+    """For programs: one document."""
+    say(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def say_json_line(value: Any) -> None:
+    """For programs that read a stream: one document, one line."""
+    say(json.dumps(value, ensure_ascii=False))
+
+
+def is_terminal() -> bool:
+    """Whether a person reads stdout."""
+    return sys.stdout.isatty()
+
+
 def note(message: str) -> None:
     """For a person, beside the output."""
     print(message, file=sys.stderr)
@@ -38,19 +61,38 @@ def fail(message: str, code: int = EXIT_FAILED) -> NoReturn:
     raise typer.Exit(code)
 
 
+def require_person() -> None:
+    """Ends the command where nobody can be asked."""
+    if not sys.stdin.isatty():
+        fail("this deletes, and there is nobody to ask here: say --yes, or --dry-run", EXIT_USAGE)
+
+
+def confirm(word: str, what: str) -> None:
+    """Ends the command unless the person types `word`."""
+    note(f"{what}.")
+    print(f"Type {word} to go on: ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip() != word:
+        fail("nothing was changed")
+
+
 def run(command: Coroutine[Any, Any, None]) -> None:
     """Runs a command to its end and turns what stops it into one line and an exit code."""
     try:
         asyncio.run(command)
         flush()
     except BrokenPipeError:
-        # Whoever read us is gone, like `head`. Leave without Python's last flush, which would
-        # find the pipe closed as well and complain.
-        os._exit(EXIT_PIPE_CLOSED)
+        leave_closed_pipe()
     except KeyboardInterrupt:
         raise typer.Exit(EXIT_INTERRUPTED) from None
     except (StreamBusError, OSError) as error:
-        fail(_advised(error))
+        code = EXIT_UNAVAILABLE if isinstance(error, Unavailable) else EXIT_FAILED
+        fail(_advised(error), code)
+
+
+def leave_closed_pipe() -> NoReturn:
+    """Whoever read us is gone, like `head`. Leave without Python's last flush, which would find the
+    pipe closed as well and complain."""
+    os._exit(EXIT_PIPE_CLOSED)
 
 
 def _advised(error: Exception) -> str:

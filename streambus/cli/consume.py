@@ -37,9 +37,7 @@ def consume(
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Wait for more at the end.")
     ] = False,
-    server: Annotated[
-        str, typer.Option(help="host:port of a broker, several with commas.")
-    ] = servers.DEFAULT_SERVER,
+    server: servers.Address = servers.DEFAULT_SERVER,
     partition: Annotated[
         list[int] | None, typer.Option(help="Only this partition; may be repeated.", min=0)
     ] = None,

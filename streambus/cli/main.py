@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from streambus import __version__
-from streambus.cli import console, consume, produce
+from streambus.cli import brokers, cluster, console, consume, produce, topics
 
 GROUP = "streambus.commands"
 
@@ -22,11 +22,15 @@ def build() -> typer.Typer:
         help="StreamBus: a streaming service that every Apache Kafka client can talk to.",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
+        rich_markup_mode=None,  # rich takes longer to import than all the rest
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_root)
     app.command("produce")(produce.produce)
     app.command("consume")(consume.consume)
+    app.add_typer(topics.commands, name="topics")
+    app.add_typer(brokers.commands, name="brokers")
+    app.add_typer(cluster.commands, name="cluster")
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
         try:
             register = entry.load()
@@ -58,7 +62,7 @@ def _root(
 def _register_missing(app: typer.Typer, name: str, error: ImportError) -> None:
     """Commands whose packages are not installed say so when asked for, and how to mend it."""
     reason = str(error)
-    names = ("dev", "serve") if name == "server" else (name,)
+    names = ("dev", "serve", "config", "wal") if name == "server" else (name,)
 
     def missing() -> None:
         console.fail(f"{reason}; install it with: pip install 'streambus[{name}]'")

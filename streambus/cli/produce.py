@@ -45,9 +45,7 @@ CODECS = {name: code for code, name in enumerate(Compression)}
 
 def produce(
     topic: Annotated[str, typer.Argument(help="Topic to write to; created if it may be.")],
-    server: Annotated[
-        str, typer.Option(help="host:port of a broker, several with commas.")
-    ] = servers.DEFAULT_SERVER,
+    server: servers.Address = servers.DEFAULT_SERVER,
     key_separator: Annotated[
         str | None, typer.Option(help="What stands between key and value in a line.")
     ] = None,

@@ -1,11 +1,23 @@
 """Options that every client command has, as values: which servers, and how to trust them."""
 
 import ssl
+from typing import Annotated
+
+import typer
 
 from streambus.cli import console
 
 DEFAULT_SERVER = "127.0.0.1:9092"
 DEFAULT_PORT = 9092
+
+Address = Annotated[
+    str,
+    typer.Option(
+        "--server",
+        envvar="STREAMBUS_SERVER",
+        help="host:port of a broker, several with commas.",
+    ),
+]
 
 
 def parse(text: str) -> list[tuple[str, int]]:

@@ -83,7 +83,7 @@ async def test_nobody_listening_is_one_line_that_says_what_to_do():
     code, out, error = await streambus(
         "produce", "orders", *server_of(broker), "--timeout", "0.2", text=b"x\n"
     )
-    assert (code, out) == (1, "")
+    assert (code, out) == (4, "")
     assert error.count("\n") == 1
     assert "nobody listens" in error and "streambus dev" in error
 
@@ -124,9 +124,25 @@ def test_commands_of_others_are_found(monkeypatch):
     assert "here" in CliRunner().invoke(main.build(), ["extra"]).stdout
 
 
-@pytest.mark.parametrize("heavy", ["kio", "crc32c", "app", "streambus.client.cluster"])
+@pytest.mark.parametrize(
+    "heavy", ["kio", "crc32c", "app", "rich", "yaml", "http.client", "streambus.client.cluster"]
+)
 def test_starting_the_command_imports_nothing_heavy(heavy):
     import subprocess
 
     code = f"import sys, streambus.cli.main; sys.exit({heavy!r} in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("words", [["--help"], ["topics", "--help"], ["config", "init", "--help"]])
+def test_help_needs_nothing_of_tables_or_of_the_broker(words):
+    import subprocess
+
+    heavy = ["rich", "yaml", "msgspec", "kio", "http.client", "app.config", "app.main"]
+    code = (
+        "import sys; from streambus.cli.main import build\n"
+        f"try: build()({words!r})\n"
+        f"except SystemExit: print([name for name in {heavy!r} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
