@@ -7,13 +7,13 @@ UV := $(BIN)/uv pip install --quiet --python $(BIN)/python
 PYTEST := $(BIN)/python -m pytest
 WORKERS ?= 2
 
-.PHONY: run test lint format bench fuzz crash clean lock debian
+.PHONY: run test lint format docs bench fuzz crash clean lock debian kafka-tools kafka-tools-offered
 
 run: $(VENV)/.server
 	$(BIN)/streambus dev
 
 # Everything that CI runs.
-test: $(VENV)/.dev debian lint
+test: $(VENV)/.dev debian kafka-tools-offered lint
 	$(PYTEST) -q -n $(WORKERS) --dist loadfile
 
 lint: $(VENV)/.dev
@@ -26,6 +26,10 @@ format: $(VENV)/.dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+# The tables of docs/ that are made of the code.
+docs: $(VENV)/.dev
+	$(BIN)/python -m tests.tidy.generated
+
 # Broker CPU per request and per GB, so that no change slows the hot path unseen.
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.hot_path
@@ -34,10 +38,12 @@ bench: $(VENV)/.dev
 INPUTS ?= 1000000
 SEED ?= 1
 LIVES ?= 300
+REST_SECONDS ?= 3600
 fuzz: $(VENV)/.dev
 	$(BIN)/python -m tests.fuzz.records $(INPUTS) $(SEED)
 	$(BIN)/python -m tests.fuzz.frames $(INPUTS) $(SEED)
 	$(BIN)/python -m tests.fuzz.wal $(INPUTS) $(SEED)
+	$(BIN)/python -m tests.fuzz.rest $(REST_SECONDS) $(SEED)
 	$(BIN)/python -m tests.property.admission $(INPUTS) $(SEED)
 	$(BIN)/python -m tests.sim.run $(LIVES) $(SEED)
 
@@ -86,3 +92,26 @@ debian:
 	    { apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
 	      kcat strace gcc libc6-dev >/dev/null; }; \
 	else echo "not root on Debian: tests that need kcat, strace or a C compiler may be skipped"; fi
+
+# Apache Kafka's own command-line tools, which tests drive: jars of fixed versions, whose bytes are
+# checked. Needs a JDK and Maven (Debian: `apt-get install default-jre-headless maven`).
+KAFKA_TOOLS := .cache/kafka-tools
+kafka-tools: $(KAFKA_TOOLS)/.fetched
+	cd $(KAFKA_TOOLS) && sha256sum --quiet --strict --check $(CURDIR)/tests/clients/kafka-tools.sha256
+	test "$$(ls $(KAFKA_TOOLS)/*.jar | wc -l)" = "$$(wc -l < tests/clients/kafka-tools.sha256)"
+
+$(KAFKA_TOOLS)/.fetched: tests/clients/kafka-tools.pom.xml tests/clients/kafka-tools.sha256
+	rm -rf $(KAFKA_TOOLS)
+	mvn -q -B -Dstyle.color=never -f tests/clients/kafka-tools.pom.xml \
+	  -DoutputDirectory=$(CURDIR)/$(KAFKA_TOOLS) \
+	  org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies
+	touch $@
+
+# Without Java, Maven or a network the tests that need the tools are skipped, and say so; tools of
+# other bytes than ours are an error.
+kafka-tools-offered:
+	@if ! command -v java >/dev/null || ! command -v mvn >/dev/null; then \
+	  echo "no Java or Maven here: tests that need Kafka's own tools are skipped"; \
+	elif ! $(MAKE) --no-print-directory $(KAFKA_TOOLS)/.fetched; then \
+	  echo "Kafka's own tools cannot be fetched: tests that need them are skipped"; \
+	else $(MAKE) --no-print-directory kafka-tools; fi

@@ -7,6 +7,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.request import urlopen
 
 TICKS = os.sysconf("SC_CLK_TCK")
 BYTE_CODE = Path(__file__).parent.parent / ".cache" / "byte-code"
@@ -25,11 +26,13 @@ class BrokerProcess:
     data: Path
     flags: tuple[str, ...] = ()
     port: int = field(default_factory=free_port)
+    api_port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
 
     def launch(self) -> None:
         """Start the process and return at once."""
-        flags = ["--listen", self.address, "--data", str(self.data), *self.flags]
+        doors = ["--listen", self.address, "--api", self.api_address]
+        flags = [*doors, "--data", str(self.data), *self.flags]
         program = Path(sys.executable).with_name("streambus")
         # As where it was installed: with byte code on disk, whatever this shell is set to.
         environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(BYTE_CODE)}
@@ -72,6 +75,21 @@ class BrokerProcess:
     @property
     def address(self) -> str:
         return f"127.0.0.1:{self.port}"
+
+    @property
+    def api_address(self) -> str:
+        return f"127.0.0.1:{self.api_port}"
+
+    def await_api(self) -> float:
+        """Wait for the first answer over HTTP; returns how many seconds that took."""
+        began = time.perf_counter()
+        while time.perf_counter() < began + 30:
+            try:
+                with urlopen(f"http://{self.api_address}/health/live", timeout=30):
+                    return time.perf_counter() - began
+            except OSError:
+                time.sleep(0.005)
+        raise RuntimeError(f"no answer over HTTP within 30 s:\n{self.log()}")
 
     def log(self) -> str:
         """What the broker said so far, over all its starts."""

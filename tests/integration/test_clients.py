@@ -17,7 +17,7 @@ from confluent_kafka import (
     TopicCollection,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic, OffsetSpec
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka import TopicPartition as PythonPartition
 from kafka.admin import NewTopic as PythonNewTopic
@@ -332,5 +332,5 @@ def test_confluent_asks_for_offsets_and_topics_and_is_told_what_is_not_served(
         shown["nowhere"].result(20)
     assert missing.value.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART
     with pytest.raises(KafkaException) as unserved:
-        admin.create_partitions([NewPartitions(topic, 4)])[topic].result(20)
+        admin.describe_user_scram_credentials().result(20)
     assert unserved.value.args[0].code() == KafkaError._UNSUPPORTED_FEATURE

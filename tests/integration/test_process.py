@@ -46,7 +46,10 @@ def consume(address: str, topic: str, count: int, **settings: object) -> list[by
 
 
 def streambus(*words: str, text: str = "", status: int = 0) -> str:
-    """Run the command; returns what it printed (stderr for a failure)."""
+    """Run the command; returns what it printed (stderr for a failure). A broker that it starts has
+    no HTTP: its address may be another's."""
+    if words[0] in ("dev", "serve"):
+        words = (*words, "--api", "")
     done = subprocess.run(
         [STREAMBUS, *words], input=text, capture_output=True, text=True, timeout=30, check=False
     )
@@ -158,7 +161,7 @@ def tls_broker(tmp_path: Path) -> Iterator[tuple[str, str, str]]:
         f"  - name: tls\n    address: 127.0.0.1:{tls_port}\n"
         f"    tls: {{certificate: {tmp_path / 'cert.pem'}, key: {tmp_path / 'key.pem'}}}\n"
     )
-    process = subprocess.Popen([STREAMBUS, "serve", "--config", str(config)])
+    process = subprocess.Popen([STREAMBUS, "serve", "--config", str(config), "--api", ""])
     try:
         while not answers(port):
             assert process.poll() is None

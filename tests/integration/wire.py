@@ -163,7 +163,7 @@ class Serving(BrokerProcess):
         config.write_text(f"data: {self.data}\nlisteners: ['{self.address}']\n{self.settings}")
         program = Path(sys.executable).with_name("streambus")
         with (self.data.parent / f"{self.data.name}.log").open("ab") as log:
-            command = [str(program), "serve", "--config", str(config)]
+            command = [str(program), "serve", "--config", str(config), "--api", ""]
             if self.descriptors:
                 command = ["sh", "-c", f'ulimit -n {self.descriptors}; exec "$@"', "sh", *command]
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
