@@ -32,7 +32,7 @@ from app import limits, supervisor
 from app.admin.local import LocalAdmin
 from app.admin.parts import Parts
 from app.api import plane
-from app.api.settings import ApiSettings, is_loopback
+from app.api.settings import ApiSettings
 from app.broker_configs import kafka_configs
 from app.config import BrokerConfig
 from app.core import broker_config, effective_config
@@ -375,7 +375,7 @@ def _api(
         body_bytes=config.api.body_bytes,
         request_ms=config.api.request_ms,
         connections=config.api.connections,
-        is_local=is_loopback(host),
+        is_local=settings.is_loopback(host),
         version=__version__,
         broker_id=config.broker_id,
     )

@@ -32,16 +32,6 @@ def is_local_name(host: str) -> bool:
     return True
 
 
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach what listens on `host`."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def host_of(header: str) -> str:
     """The host of `host:port`, where the port may be missing and IPv6 stands in brackets."""
     if header.startswith("["):

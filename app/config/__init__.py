@@ -11,7 +11,7 @@ is), `catalogue` (the same as a list), `rules` (what cannot work), `reading` (fi
 people).
 """
 
-from app.config.rules import address, check, wal_sync
+from app.config.rules import address, check, is_loopback, wal_sync
 from app.config.settings import (
     API_PORT,
     KAFKA_PORT,
@@ -41,6 +41,7 @@ __all__ = [
     "address",
     "check",
     "effective",
+    "is_loopback",
     "load",
     "parse",
     "wal_sync",

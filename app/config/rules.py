@@ -157,6 +157,7 @@ def address(text: str) -> tuple[str, int]:
 
 
 def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach what listens on `host`."""
     if host == "localhost":
         return True
     try:

@@ -119,30 +119,15 @@ class EffectiveConfigs:
                 described.append(Effective(option, option.default, "default", "", ()))
         return described
 
-
-def describe_topic(
-    image: Image,
-    name: str,
-    configs: Mapping[str, str],
-    file: Mapping[str, str],
-    broker_id: int,
-) -> list[Effective]:
-    """A topic that has these configs itself (it need not exist yet), or a prefix. Many topics of
-    one image: see `EffectiveConfigs`."""
-    return EffectiveConfigs(image, broker_id, file).topic(name, configs)
-
-
-def describe_broker(image: Image, broker_id: int, file: Mapping[str, str]) -> list[Effective]:
-    """One broker's configs; or, as Kafka answers for all brokers, only those that are set on
-    all."""
-    if broker_id != ALL_BROKERS:
-        return EffectiveConfigs(image, broker_id, file).broker()
-    return [
-        Effective(
-            broker_config.OPTIONS[name], text, "brokers", "", (Synonym(name, text, "brokers"),)
-        )
-        for name, text in sorted(image.broker_configs.get(ALL_BROKERS, _NOTHING).items())
-    ]
+    def all_brokers(self) -> list[Effective]:
+        """As Kafka answers for all brokers: only what is set on all."""
+        everywhere = self._image.broker_configs.get(ALL_BROKERS, _NOTHING)
+        return [
+            Effective(
+                broker_config.OPTIONS[name], text, "brokers", "", (Synonym(name, text, "brokers"),)
+            )
+            for name, text in sorted(everywhere.items())
+        ]
 
 
 def _over(

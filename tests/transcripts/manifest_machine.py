@@ -16,7 +16,7 @@ from dataclasses import asdict
 from itertools import count
 
 from app.core import topic_policy
-from app.core.effective_config import ALL_BROKERS, describe_broker, describe_topic
+from app.core.effective_config import EffectiveConfigs
 from app.core.manifest.config_changes import (
     Altered,
     Change,
@@ -117,11 +117,12 @@ class Machine:
         kind, _, name = which.partition(":")
         image = self.image
         if kind == "broker":
-            described = describe_broker(image, int(name or ALL_BROKERS), self.file)
+            effective = EffectiveConfigs(image, int(name or ONE), self.file)
+            described = effective.broker() if name else effective.all_brokers()
         else:
             topic = image.topics_by_name.get(name)
             configs = topic.configs if topic is not None else image.prefix_configs.get(name, {})
-            described = describe_topic(image, name, configs, self.file, ONE)
+            described = EffectiveConfigs(image, ONE, self.file).topic(name, configs)
         told = []
         for each in described:
             if names and each.option.name not in names:

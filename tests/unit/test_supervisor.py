@@ -53,3 +53,18 @@ def test_a_supervisor_that_went_away_costs_one_event_and_not_the_broker(
     with caplog.at_level("WARNING", logger="streambus"):
         supervisor.tell(supervisor.READY)
     assert [record.getMessage() for record in caplog.records] == ["supervisor.deaf"]
+
+
+def test_a_supervisor_that_reads_nothing_does_not_hold_the_broker(
+    notified: socket.socket, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as filling:
+        filling.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            while True:
+                filling.sendto(b"x", notified.getsockname())
+    monkeypatch.setattr(supervisor, "PATIENCE_S", 0.01)
+    with caplog.at_level("WARNING", logger="streambus"):
+        supervisor.tell(supervisor.READY)
+    assert [record.getMessage() for record in caplog.records] == ["supervisor.deaf"]
+    notified.close()

@@ -21,7 +21,7 @@ from app.admin.commands.configs import (
 from app.admin.parts import Parts
 from app.admin.turns import Turns
 from app.core import topic_names
-from app.core.effective_config import ALL_BROKERS, Effective, EffectiveConfigs, describe_broker
+from app.core.effective_config import ALL_BROKERS, Effective, EffectiveConfigs
 from app.core.manifest.image import Image
 from app.errors import InvalidRequest, StreamBusError
 from app.model import Principal
@@ -54,7 +54,7 @@ def _find(
 ) -> list[Effective]:
     if asked.kind == "broker":
         if not asked.name:
-            return describe_broker(image, ALL_BROKERS, parts.file)
+            return effective.all_brokers()
         _check_broker(parts, image, asked.name)
         return effective.broker()
     if topic_names.is_prefix(asked.name):

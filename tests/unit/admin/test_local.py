@@ -31,7 +31,7 @@ from app.errors import (
     ThrottlingQuotaExceeded,
     TopicAuthorizationFailed,
 )
-from app.model import ANONYMOUS
+from app.model import ANONYMOUS, Principal
 from app.security.ports import Operation, Resource
 from tests.unit.admin.arrange import ALICE, Desk, Rights, on_broker, on_topics
 from tests.unit.admin.samples import SAMPLES
@@ -191,6 +191,29 @@ def test_a_storm_of_changes_is_few_replies_and_the_last_one_counts() -> None:
                 if len(reply.topics) == 50:
                     break
         assert replies < 10
+
+    on_broker(scenario)
+
+
+def test_a_storm_of_changes_elsewhere_is_few_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(desk: Desk) -> None:
+        looks = 0
+        ask = desk.admin.ask
+
+        async def counted(principal: Principal, command: Command) -> Any:
+            nonlocal looks
+            looks += isinstance(command, ListTopics)
+            return await ask(principal, command)
+
+        monkeypatch.setattr(desk.admin, "ask", counted)
+        async with aclosing(desk.admin.watch(ANONYMOUS, ListTopics(prefix="app."))) as watched:
+            await anext(watched)
+            task = desk.world.spawn(anext(watched))
+            for number in range(50):
+                await desk.create(f"elsewhere-{number:02}")
+            await desk.create("app.orders")
+            await task
+        assert looks < 10
 
     on_broker(scenario)
 

@@ -11,10 +11,11 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 
+from app import config
 from app.admin.commands.health import CheckHealth, Health
 from app.api import plane
 from app.api.plane import Plane, address_of, listening
-from app.api.settings import ApiSettings, Errand, host_of, is_local_name, is_loopback
+from app.api.settings import ApiSettings, Errand, host_of, is_local_name
 from app.api.sibling import ORPHANED
 from app.errors import Unavailable
 from app.world.real import RealWorld
@@ -178,9 +179,9 @@ def test_the_host_of_a_host_header(header: str, host: str) -> None:
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.1.2.3", "::1"])
 def test_loopback_is_local(host: str) -> None:
-    assert is_loopback(host) and is_local_name(host)
+    assert config.is_loopback(host) and is_local_name(host)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "10.0.0.1", "::", "broker.example"])
 def test_everything_else_is_not_loopback(host: str) -> None:
-    assert not is_loopback(host)
+    assert not config.is_loopback(host)

@@ -8,8 +8,6 @@ from app.core.effective_config import (
     Effective,
     EffectiveConfigs,
     Synonym,
-    describe_broker,
-    describe_topic,
 )
 from app.core.manifest.image import Image
 from app.core.topic_config import TABLE
@@ -37,7 +35,7 @@ def test_each_place_wins_over_those_behind_it() -> None:
         {"a.b.*": {"retention.ms": "2"}, "a.*": {"retention.ms": "3"}},
         {1: {"log.retention.ms": "4"}, ALL_BROKERS: {"log.retention.ms": "5"}, 2: {}},
     )
-    described = describe_topic(one, "a.b.c", {"retention.ms": "1"}, FILE, 1)
+    described = EffectiveConfigs(one, 1, FILE).topic("a.b.c", {"retention.ms": "1"})
     assert [each.option for each in described] == list(TABLE)
     synonyms = found(described, "retention.ms").synonyms
     assert synonyms == (
@@ -49,12 +47,12 @@ def test_each_place_wins_over_those_behind_it() -> None:
         Synonym("log.retention.ms", "6", "file"),
         Synonym("log.retention.hours", "168", "default"),
     )
-    below = describe_topic(one, "a.b.c", {}, FILE, 1)
+    below = EffectiveConfigs(one, 1, FILE).topic("a.b.c", {})
     assert found(below, "retention.ms").synonyms == synonyms[1:]
     assert (found(below, "retention.ms").source, found(below, "retention.ms").where) == (
         ("prefix", "a.b.*")
     )
-    other = describe_topic(one, "a", {}, FILE, 2)
+    other = EffectiveConfigs(one, 2, FILE).topic("a", {})
     assert found(other, "retention.ms").synonyms == synonyms[4:]
 
 
@@ -63,7 +61,8 @@ def test_describing_many_is_describing_each() -> None:
     all_of_them = EffectiveConfigs(one, 1, FILE)
     for name, configs in (("a.x", {}), ("a.y", {"segment.ms": "1"}), ("b", {}), ("a.*", {})):
         for _ in range(2):
-            assert all_of_them.topic(name, configs) == describe_topic(one, name, configs, FILE, 1)
+            alone = EffectiveConfigs(one, 1, FILE).topic(name, configs)
+            assert all_of_them.topic(name, configs) == alone
 
 
 def test_what_a_caller_does_with_an_answer_changes_no_other() -> None:
@@ -74,11 +73,11 @@ def test_what_a_caller_does_with_an_answer_changes_no_other() -> None:
 
 def test_a_broker_shows_everything_and_all_brokers_only_what_is_set() -> None:
     one = image(brokers={ALL_BROKERS: {"max.connections": "5"}})
-    mine = describe_broker(one, 1, FILE)
+    mine = EffectiveConfigs(one, 1, FILE).broker()
     assert found(mine, "broker.id").read_only and found(mine, "broker.id").value == "1"
     assert not found(mine, "max.connections").read_only
     assert found(mine, "max.connections").source == "brokers"
-    (shown,) = describe_broker(one, ALL_BROKERS, FILE)
+    (shown,) = EffectiveConfigs(one, 1, FILE).all_brokers()
     assert (shown.option.name, shown.value, shown.synonyms) == (
         ("max.connections", "5", (Synonym("max.connections", "5", "brokers"),))
     )

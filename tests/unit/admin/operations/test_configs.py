@@ -128,6 +128,15 @@ def test_a_broker_is_described_by_its_id_and_all_brokers_by_no_name() -> None:
             "one",
             (42, "Unexpected broker id 'one': expected 1, or an empty name for all brokers."),
         ),
+        (
+            "broker",
+            "9" * 5_000,  # more digits than Python makes a number of
+            (
+                42,
+                "Unexpected broker id '9999999999999999': expected 1, or an empty name for all "
+                "brokers.",
+            ),
+        ),
     ],
 )
 def test_what_has_no_configs_says_why(kind: Any, name: str, expected: tuple[int, str]) -> None:

@@ -1,5 +1,6 @@
 """Records written by people: placed as Kafka's clients place them, one batch for each partition."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from app.admin.commands.records import (
     WriteRecords,
     WrittenRecord,
 )
+from app.admin.operations import record_writes
 from app.errors import (
     InvalidRequest,
     InvalidTopic,
@@ -65,6 +67,25 @@ def test_keys_choose_partitions_as_javas_clients_do_and_the_rest_goes_in_turn() 
         assert sorted(turns) == [0, 0, 1, 1, 2, 2, 3, 3]
         (one,) = (await desk.ask(WriteRecords("orders", (NewRecord(b"v"),)))).records
         assert one.partition == turns[0]
+
+    on_broker(scenario)
+
+
+def test_keys_are_hashed_on_a_lane_for_a_large_one_would_hold_the_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hashed_in: list[bool] = []
+
+    def hashing(key: bytes, count: int) -> int:
+        hashed_in.append(asyncio.current_task() is not None)
+        return partition_for(key, count)
+
+    monkeypatch.setattr(record_writes, "partition_for", hashing)
+
+    async def scenario(desk: Desk) -> None:
+        await desk.create("orders")
+        await desk.ask(WriteRecords("orders", (NewRecord(b"v", b"k"),)))
+        assert hashed_in == [False]
 
     on_broker(scenario)
 
