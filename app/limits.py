@@ -71,7 +71,7 @@ PROPOSALS_IN_FLIGHT_MAX = 10_000
 PROPOSAL_PARTS_MAX = 256  # entries that one proposal may take (12 MiB)
 PROPOSALS_KEPT = 1_024  # taken proposals remembered, so that a repeated one is known
 PROPOSE_TIMEOUT_MS = 30_000
-CONFIGS_BYTES_MAX = 1 * MIB  # values of one topic, prefix or broker together
+CONFIGS_BYTES_MAX = 32_767  # values of one resource together: Kafka's old answers have no more room
 PREFIXES_MAX = 10_000  # prefixes of topic names that have configs
 POLICIES_KEPT = 1_000  # topics with equal configs share one policy
 
@@ -86,6 +86,7 @@ ADMIN_ASKED_MAX = 1_000  # commands under way on the sibling's socket
 WATCHES_MAX = 100
 ADMIN_ITEMS_PER_TURN = 256  # topics, partitions or items of one command, then the loop gets a turn
 ADMIN_ASK_MS_MAX = 300_000  # every command ends by then, whatever it waits for
+ERROR_CHARACTERS_MAX = 2_000  # of an error's message: it may repeat what a client sent
 ADMIN_HELLO_MS_MAX = 30_000  # for the token: the sibling has to start first
 API_BODY_BYTES_MAX = 10 * MIB
 API_REQUEST_MS_MAX = 60_000

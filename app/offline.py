@@ -101,8 +101,13 @@ class ReadOnlyFiles:
         raise AssertionError(f"{path}: a log has no database")
 
 
+class NoLog(StorageFailed):
+    """What was named is no directory of a broker."""
+
+
 def wal_directory(files: Files, directory: str) -> str:
-    """The log of a data directory, or the directory itself if it is one. Raises `StorageFailed`."""
+    """The log of a data directory, or the directory itself if it is one. Raises `NoLog`, or
+    `StorageFailed` if that cannot be told."""
     directory = directory.rstrip("/") or "/"
     for candidate in (f"{directory}/wal", directory):
         try:
@@ -111,9 +116,7 @@ def wal_directory(files: Files, directory: str) -> str:
             raise StorageFailed(f"cannot read {candidate}: {error.strerror}") from error
         if any(name.endswith((SUFFIX, SIDECAR_SUFFIX)) for name in names):
             return candidate
-    raise StorageFailed(
-        f"there is no log in {directory}: name the data directory of a broker, or its wal/"
-    )
+    raise NoLog(f"there is no log in {directory}: name the data directory of a broker, or its wal/")
 
 
 def is_in_use(files: Files, wal: str) -> bool:

@@ -25,8 +25,8 @@ from app.errors import (
 from app.model import Principal
 
 WATCH_PAUSE_MS = 100
-"""How long a watch rests after it was asked: in a storm of changes it is asked now and then, not for
-each."""
+"""How long a watch rests after it was asked: a storm of changes is few questions, and at most as
+many replies."""
 
 
 class LocalAdmin:

@@ -14,6 +14,7 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from app.errors import Corrupt, Fenced, StreamBusError, Unavailable, of_code
+from app.limits import ERROR_CHARACTERS_MAX
 from app.model import Principal
 from app.security.ports import Operation, Resource
 
@@ -64,7 +65,8 @@ class Failed(msgspec.Struct, frozen=True, tag=True):
             kind = "fenced"
         elif isinstance(error, Corrupt):
             kind = "corrupt"
-        return cls(error.code, kind, str(error), error.retriable)
+        message = str(error)[:ERROR_CHARACTERS_MAX]
+        return cls(error.code, kind, message, error.retriable)
 
     def error(self) -> StreamBusError:
         """What was raised: the same class where the code has one, or its kind."""

@@ -119,6 +119,9 @@ class Exchange:
                 raise
         except ClientDisconnect:
             events.emit("api.left", events.DEBUG)
+        except asyncio.CancelledError:  # the server ends, and waits no longer for this one
+            await self._cut_short()
+            raise
         except Exception as error:  # the root of this request: others go on
             await self._fail(error)
         finally:
@@ -228,6 +231,13 @@ class Exchange:
             )
         await self._answer(problems.of_refusal(status, name, detail, self.request_id), {})
 
+    async def _cut_short(self) -> None:
+        detail = (
+            "the broker stops before this is done; what was asked may still happen: look before "
+            "asking again"
+        )
+        await self._answer(problems.of_refusal(503, "UNAVAILABLE", detail, self.request_id), {})
+
     async def _fail(self, error: Exception) -> None:
         if self._is_stalled:  # the task group of a watch wraps what a slow client causes
             await self._answer({}, {})
@@ -246,7 +256,6 @@ class Exchange:
             )
         detail = "the broker failed; its log says more under this request_id"
         document = problems.of_refusal(500, "UNKNOWN_SERVER_ERROR", detail, self.request_id)
-        document["error_code"] = -1
         await self._answer(document, {})
 
     async def _answer(self, document: dict[str, Any], headers: dict[str, str]) -> None:

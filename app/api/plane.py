@@ -12,10 +12,10 @@ import os
 import socket
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -27,6 +27,8 @@ from app.api.settings import ApiSettings, Errand
 from app.errors import Unavailable
 from app.telemetry import events
 from app.world.ports import World
+
+T = TypeVar("T")
 
 Where = Literal["inside", "sibling"]
 READY = b"ready\n"
@@ -188,23 +190,33 @@ class Plane:
 
     async def _attend(self, sibling: Process, errand: Errand) -> None:
         """Give it its errand, say when it serves, and tell it to finish when the broker ends."""
-        assert sibling.stdin is not None and sibling.stdout is not None
-        try:
-            sibling.stdin.write(msgspec.json.encode(errand) + b"\n")
-            async with asyncio.timeout(limits.API_START_MS_MAX / 1000):
-                is_ready = await sibling.stdout.readline() == READY
-        except (ConnectionError, ValueError):
-            is_ready = False
+        assert sibling.stdin is not None
+        sibling.stdin.write(msgspec.json.encode(errand) + b"\n")
+        async with asyncio.timeout(limits.API_START_MS_MAX / 1000):
+            is_ready = await self._unless_ending(_is_ready(sibling))
         if is_ready:
             events.emit(
                 "api.ready", address=address_of(self.bound), where="sibling", process=sibling.pid
             )
-            async with asyncio.TaskGroup() as tasks:
-                waits = [
-                    tasks.create_task(sibling.wait(), name="api-ended"),
-                    tasks.create_task(self.ending.wait(), name="api-ending"),
-                ]
-                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-                for wait in waits:
-                    wait.cancel()
+            await self._unless_ending(sibling.wait())
         sibling.stdin.close()  # the sign to finish what it is at
+
+    async def _unless_ending(self, work: Coroutine[Any, Any, T]) -> T | None:
+        """What `work` gives; or None, if the broker ends before it does."""
+        async with asyncio.TaskGroup() as tasks:
+            working = tasks.create_task(work, name="api-sibling")
+            ending = tasks.create_task(self.ending.wait(), name="api-ending")
+            await asyncio.wait((working, ending), return_when=asyncio.FIRST_COMPLETED)
+            is_done = working.done()
+            working.cancel()
+            ending.cancel()
+        return working.result() if is_done else None
+
+
+async def _is_ready(sibling: Process) -> bool:
+    """Whether it said that it serves, rather than end."""
+    assert sibling.stdout is not None
+    try:
+        return await sibling.stdout.readline() == READY
+    except (ConnectionError, ValueError):
+        return False

@@ -19,11 +19,11 @@ from starlette.exceptions import HTTPException
 from app import errors as kinds
 from app.admin.port import Failed
 from app.errors import StreamBusError
+from app.limits import ERROR_CHARACTERS_MAX
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 1
 FIELDS_MAX = 20  # fields that one problem names
-DETAIL_CHARACTERS_MAX = 2_000
 
 
 class Known(NamedTuple):
@@ -98,6 +98,9 @@ OF_KIND = {
 }
 """What an error without a code of its own is called."""
 
+NUMBERS = {known.name: code for code, known in KAFKA.items()}
+"""Kafka's numbers by its names."""
+
 OF_STATUS = {
     400: "MALFORMED_REQUEST",
     403: "FORBIDDEN",
@@ -112,6 +115,10 @@ OF_STATUS = {
     503: "SERVER_BUSY",
 }
 """What only HTTP refuses; Kafka has no number for it."""
+
+
+ONE, SEVERAL = "<one>", "<several>"
+"""Tags of a body that may be one of two things; no sender wrote them."""
 
 
 class FieldProblem(BaseModel):
@@ -191,9 +198,9 @@ def of_refusal(
         title = HTTPStatus(status).phrase
     except ValueError:
         title = "Refused"
-    document = _document(
-        status, name, title, detail, None, status in (408, 429, 503, 504), request_id
-    )
+    retriable = status in (408, 429, 503, 504)
+    number = NUMBERS.get(name)
+    document = _document(status, name, title, detail, number, retriable, request_id)
     if errors:
         document["errors"] = list(errors)
     return document
@@ -212,7 +219,7 @@ def _document(
         "type": f"/problems/{name}",
         "title": title,
         "status": status,
-        "detail": (detail or title)[:DETAIL_CHARACTERS_MAX],
+        "detail": (detail or title)[:ERROR_CHARACTERS_MAX],
         "code": name,
         "error_code": error_code,
         "retriable": retriable,
@@ -272,12 +279,16 @@ async def on_invalid(request: Request, error: Exception) -> Response:
         detail = f"the body is not JSON: {reason}, at character {at}"
         return response(of_refusal(400, "MALFORMED_REQUEST", detail, request_id(request)))
     fields = [
-        {"field": ".".join(map(str, each["loc"]))[:200], "message": each["msg"]}
+        {
+            "field": ".".join([str(name) for name in each["loc"] if name not in (ONE, SEVERAL)])[
+                :200
+            ],
+            "message": each["msg"],
+        }
         for each in errors[:FIELDS_MAX]
     ]
     detail = "; ".join(f"{each['field']}: {each['message']}" for each in fields)
     document = of_refusal(422, "INVALID_REQUEST", detail, request_id(request), fields)
-    document["error_code"] = kinds.InvalidRequest.code
     return response(document)
 
 

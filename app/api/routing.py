@@ -27,7 +27,6 @@ INT32_MAX, INT64_MAX = 2**31 - 1, 2**63 - 1
 Int32 = Annotated[int, Field(ge=-(2**31), le=INT32_MAX)]
 Int64 = Annotated[int, Field(ge=-(2**63), le=INT64_MAX)]
 PartitionNumber = Annotated[int, Field(ge=0, le=INT32_MAX)]
-BrokerNumber = Annotated[int, Field(ge=0, le=INT32_MAX)]
 
 TopicName = Annotated[
     str,

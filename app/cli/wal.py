@@ -14,6 +14,7 @@ from streambus.cli import console, tables
 if TYPE_CHECKING:
     from app.model import PartitionKey
     from app.offline import BlockSeen, FrameSeen, Verdict
+    from app.world.ports import Files
 
 commands = typer.Typer(
     help="The write-ahead log of a directory, read without a broker.",
@@ -52,7 +53,7 @@ def inspect(
         from app.world.files import DiskFiles
 
         files = DiskFiles()
-        log = offline.wal_directory(files, directory)
+        log = _log_of(files, directory)
         if sequence is None and key is None:
             _show_segments(log, offline.inspect_segments(files, log), as_json=as_json)
             return
@@ -66,6 +67,15 @@ def inspect(
         _show_blocks([block for _, block in found])
     else:
         _show_frames([frame for _, block in found for frame in block.frames])
+
+
+def _log_of(files: "Files", directory: str) -> str:
+    from app import offline
+
+    try:
+        return offline.wal_directory(files, directory)
+    except offline.NoLog as missing:
+        console.fail(str(missing), console.EXIT_NOT_FOUND)
 
 
 def _sequence(text: str) -> int:
@@ -221,7 +231,7 @@ def verify(directory: Directory, as_json: Json = False) -> None:
         from app.world.files import DiskFiles
 
         files = DiskFiles()
-        verdict = offline.verify(files, offline.wal_directory(files, directory))
+        verdict = offline.verify(files, _log_of(files, directory))
     if as_json:
         console.show_json(asdict(verdict))
     else:

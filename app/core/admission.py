@@ -2,7 +2,8 @@
 
 Owns    Kafka's checks of a batch header that need no state, their order and their codes.
 Never   opens a batch, keeps state, or raises: it is on the path of every batch.
-Trusts  that the header was unpacked from bytes that hold the whole batch; the CRC is checked after.
+Trusts  that the header was unpacked from bytes that hold the whole batch; the CRC is checked
+        between `check_frame` and `check_header`, as in Kafka.
 
 Sources: Kafka's `ProduceRequest.validateRecords`, `UnifiedLog.analyzeAndValidateRecords` and
 `LogValidator`. A broker that never opens batches differs in this (docs/protocol.md says so too):
@@ -19,6 +20,7 @@ ADMITTED = 0
 CORRUPT_MESSAGE = -2
 MESSAGE_TOO_LARGE = -10
 INVALID_TIMESTAMP = -32
+INVALID_PRODUCER_EPOCH = -47
 INVALID_TXN_STATE = -48
 UNSUPPORTED_COMPRESSION_TYPE = -76
 INVALID_RECORD = -87
@@ -35,13 +37,31 @@ _LOG_APPEND_TIME = Attributes.LOG_APPEND_TIME
 _TRANSACTIONAL = Attributes.TRANSACTIONAL
 
 
+def check_frame(header: BatchHeader, policy: TopicPolicy) -> int:
+    """What can be said before the bytes are summed: as `check_header`, which begins with it."""
+    base_offset, length, _, magic, *_ = header
+    if length < _LENGTH_MIN:
+        return CORRUPT_MESSAGE
+    if magic != MAGIC:
+        # 0 and 1 are formats of another time; anything else is no format at all.
+        return INVALID_RECORD if magic in (0, 1) else CORRUPT_MESSAGE
+    if base_offset != 0:
+        return INVALID_RECORD
+    if length + LENGTH_PREFIX > policy.max_message_bytes:
+        return MESSAGE_TOO_LARGE
+    return ADMITTED
+
+
 def check_header(header: BatchHeader, policy: TopicPolicy, now_ms: int) -> int:
     """ADMITTED (0), or the negative Kafka error code of the first check that fails."""
+    refusal = check_frame(header, policy)
+    if refusal:
+        return refusal
     (
-        base_offset,
+        _,
         length,
         _,
-        magic,
+        _,
         _,
         attributes,
         last_offset_delta,
@@ -52,15 +72,6 @@ def check_header(header: BatchHeader, policy: TopicPolicy, now_ms: int) -> int:
         base_sequence,
         count,
     ) = header
-    if length < _LENGTH_MIN:
-        return CORRUPT_MESSAGE
-    if magic != MAGIC:
-        # 0 and 1 are formats of another time; anything else is no format at all.
-        return INVALID_RECORD if magic in (0, 1) else CORRUPT_MESSAGE
-    if base_offset != 0:
-        return INVALID_RECORD
-    if length + LENGTH_PREFIX > policy.max_message_bytes:
-        return MESSAGE_TOO_LARGE
     codec = attributes & _CODEC
     if codec > CODEC_MAX:
         return UNSUPPORTED_COMPRESSION_TYPE
@@ -68,7 +79,7 @@ def check_header(header: BatchHeader, policy: TopicPolicy, now_ms: int) -> int:
         return INVALID_RECORD
     if attributes & _NOT_FROM_CLIENTS:
         return INVALID_RECORD
-    if producer_id >= 0 and (base_sequence < 0 or producer_epoch < 0):
+    if producer_id >= 0 and base_sequence < 0:
         return INVALID_RECORD
     # More records than the bytes can hold would use up offsets, or run round the sequence numbers.
     if count > (RECORDS_MAX if codec else (length - _LENGTH_MIN) // RECORD_BYTES_MIN):
@@ -88,4 +99,6 @@ def check_header(header: BatchHeader, policy: TopicPolicy, now_ms: int) -> int:
     if attributes & _TRANSACTIONAL:
         # No transaction can be open before there is a coordinator that opens one.
         return INVALID_RECORD if producer_id < 0 else INVALID_TXN_STATE
+    if producer_id >= 0 and producer_epoch < 0:
+        return INVALID_PRODUCER_EPOCH
     return ADMITTED

@@ -161,7 +161,7 @@ TABLE: tuple[Option, ...] = (
         "min.insync.replicas",
         Kind.INT,
         "1",
-        "How many replicas must be in sync for acks=all to be taken.",
+        "How many replicas must be in sync for acks=all to be taken (at most all that it has).",
         minimum=1,
         field="min_insync_replicas",
     ),
@@ -257,9 +257,9 @@ def find(name: str) -> Option:
 
 def check_bytes(configs: Mapping[str, str]) -> None:
     """Refuse what is too large to keep with one topic, prefix or broker."""
-    if sum(map(len, configs.values())) > limits.CONFIGS_BYTES_MAX:
+    if sum([len(text.encode()) for text in configs.values()]) > limits.CONFIGS_BYTES_MAX:
         raise PolicyViolation(
-            f"the values of all configs together have at most {limits.CONFIGS_BYTES_MAX} characters"
+            f"the values of all configs together have at most {limits.CONFIGS_BYTES_MAX} bytes"
         )
 
 

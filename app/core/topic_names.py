@@ -35,14 +35,6 @@ def check(name: str) -> None:
         )
 
 
-def is_valid(name: str) -> bool:
-    try:
-        check(name)
-    except InvalidTopic:
-        return False
-    return True
-
-
 def collision_key(name: str) -> str:
     """Two different names with the same key collide.
 
@@ -70,6 +62,11 @@ def check_prefix(prefix: str) -> None:
             "between dots and then '.*', for example 'app.service.*'"
         )
     check(stem)
+    if len(prefix) > TOPIC_NAME_BYTES_MAX:
+        raise InvalidTopic(
+            f"Topic prefix is invalid: '{prefix[:32]}…' has {len(prefix)} characters, and no name "
+            f"of {TOPIC_NAME_BYTES_MAX} can be under it"
+        )
 
 
 def prefixes(name: str) -> Iterator[str]:

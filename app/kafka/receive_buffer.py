@@ -138,7 +138,7 @@ class ReceiveBuffer:
     def _make_room(self, need: int) -> None:
         if self._wants_spare:
             self._take_spare()
-        elif self.start + max(need, _READ_MIN) > len(self.view):
+        if self.start + max(need, _READ_MIN) > len(self.view):  # there may have been no spare one
             self._to_front()
         # A large frame is read exactly to its end: nothing of the next one has to move. And no read
         # brings more small ones than the loop may answer at once.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.errors import StreamBusError
 from app.kafka.context import RequestContext
+from app.limits import ERROR_CHARACTERS_MAX
 from app.telemetry import events
 from streambus.protocol import api
 
@@ -117,4 +118,6 @@ def code_of(error: BaseException) -> int:
 
 def message_of(error: BaseException) -> str:
     """What a client may read of `error`: nothing of ours unless it was raised on purpose."""
-    return str(error) if isinstance(error, StreamBusError) else "the broker failed: see its log"
+    if isinstance(error, StreamBusError):
+        return str(error)[:ERROR_CHARACTERS_MAX]
+    return "the broker failed: see its log"

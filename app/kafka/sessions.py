@@ -199,8 +199,9 @@ class FetchSessions:
             self._remove(session_id)
             return FetchScope([], error=FetchSessionIdNotFound.code)
         if not session.partitions:
+            # Nothing is left to keep; what was asked for, though forgotten at once, is served.
             self._remove(session_id)
-            return FetchScope([])
+            return FetchScope([Fetched(each) for each in wanted])
         session.epoch = 1 if epoch == EPOCH_MAX else epoch + 1
         self._touch(session, now_ms)
         return FetchScope([], session)

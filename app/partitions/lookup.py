@@ -91,10 +91,11 @@ async def _first_at_or_after(replica: Replica, timestamp: int) -> Located:
 
 
 async def _latest_in_time(replica: Replica) -> Located:
-    """The first record that carries the newest timestamp of all (KIP-734)."""
+    """The first record that carries the newest timestamp of all (KIP-734): the first of all where
+    none has a time."""
     start, end = replica.log_start, replica.high_watermark
     newest = await replica.shared.wal.max_timestamp(replica.key, start, end)
-    if newest is None or newest[0] < 0:
+    if newest is None:
         return Located()
     return await _first_at_or_after(replica, newest[0])
 

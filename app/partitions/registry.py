@@ -399,9 +399,9 @@ class Registry:
 
     # Garbage
 
-    async def wait_for_garbage(self, check_ms: int) -> None:
-        """Until a topic went or a log start moved, `check_ms` at most."""
-        timer = self._world.call_later(check_ms, self._garbage.set)
+    async def wait_for_garbage(self, timeout_ms: int) -> None:
+        """Until a topic went or a log start moved, `timeout_ms` at most."""
+        timer = self._world.call_later(timeout_ms, self._garbage.set)
         try:
             await self._garbage.wait()
         finally:

@@ -7,7 +7,7 @@ Trusts  the WAL to say what is synced, `core/partition_log.py` for sequences, th
         roles.
 """
 
-from app.core.admission import RECORDS_MAX, check_header
+from app.core.admission import RECORDS_MAX, check_frame, check_header
 from app.core.partition_log import PartitionLog
 from app.core.replication import Replication
 from app.core.topic_policy import LOG_APPEND_TIME, PRODUCER_CODEC, TopicPolicy
@@ -286,16 +286,22 @@ class Replica:
 
     def _fault(self, view: memoryview, start: int, end: int, now_ms: int) -> int:
         """The error code of a batch that may not be admitted: which check was the first to fail."""
-        if start < 0:
+        # A produce carries exactly one batch per partition.
+        if start < 0 or end - start < batch.HEADER_BYTES:
             return InvalidRecord.code
+        records = view[start:end]
         try:
-            header = batch.read_header(view, start)
-            if header[1] + batch.LENGTH_PREFIX != end - start:
-                return InvalidRecord.code  # a produce carries exactly one batch per partition
-            refusal = check_header(header, self.policy, now_ms)
-            if refusal:
-                return -refusal
-            batch.verify(view, start, header)
+            header = batch.read_header(records)
+            behind = len(records) - batch.batch_bytes(header)
+            if behind >= batch.HEADER_BYTES:
+                return InvalidRecord.code
+            # Kafka ignores less than a batch behind the one: what is wrong with that comes first.
+            refusal = check_frame(header, self.policy)
+            if not refusal:
+                batch.verify(records, 0, header)
+                refusal = check_header(header, self.policy, now_ms)
+            if refusal or behind:
+                return -refusal or InvalidRecord.code
         except Malformed as error:
             return error.code
         return UnsupportedCompressionType.code

@@ -34,9 +34,16 @@ class RetentionLoop:
         """May be changed while it runs."""
 
     async def run(self) -> None:
+        """What went is given back soon; what may have expired is looked at every `check_ms`."""
+        clock = self._world.clock
+        due_ms = clock.monotonic_ms() + self._check_ms
         while True:
-            await self._registry.wait_for_garbage(self._check_ms)
-            await self.check()
+            await self._registry.wait_for_garbage(max(0, due_ms - clock.monotonic_ms()))
+            if clock.monotonic_ms() < due_ms:
+                await self._registry.retire()
+            else:
+                await self.check()
+                due_ms = clock.monotonic_ms() + self._check_ms
 
     async def check(self) -> None:
         """One round: move what log starts should move, forget idle producers, give segments

@@ -18,7 +18,7 @@ Broker = Annotated[str, typer.Argument(help="A broker's id, or `default` for all
 
 
 def _checked(broker: str) -> str:
-    if broker != ALL and not broker.isdecimal():
+    if broker != ALL and not (broker.isascii() and broker.isdecimal()):
         console.fail(
             f"{broker}: give a broker's id, or `{ALL}` for all of them", console.EXIT_USAGE
         )
@@ -95,9 +95,5 @@ def alter(
     _checked(broker)
     asked_for = configs.changes(set_, delete, append, subtract)
     with rest.session(api, timeout, as_json=as_json) as asked:
-        query = {"validate_only": True} if validate_only else None
-        done = asked.ask("PATCH", f"/brokers/{broker}/configs", query, {"changes": asked_for})
-        if as_json:
-            console.show_json(done)
-        else:
-            configs.show_set(done["configs"])
+        path = f"/brokers/{broker}"
+        configs.alter(asked, path, asked_for, validate_only=validate_only, as_json=as_json)

@@ -59,11 +59,29 @@ def show(configs: Sequence[dict[str, Any]], *, everything: bool) -> None:
         console.say("every config is at its default")
 
 
-def show_set(configs: dict[str, str]) -> None:
-    if configs:
-        tables.show(("set here now", "value"), sorted(configs.items()))
+def alter(
+    api: rest.Api,
+    path: str,
+    asked_for: list[dict[str, str | None]],
+    *,
+    validate_only: bool,
+    as_json: bool,
+) -> None:
+    """Change the configs of the resource at `path`, and show what is (or would be) set there."""
+    query = {"validate_only": True} if validate_only else None
+    done = api.ask("PATCH", f"{path}/configs", query, {"changes": asked_for})
+    if as_json:
+        console.show_json(done)
     else:
-        console.say("nothing is set here now")
+        _show_set(done["configs"], validate_only=validate_only)
+
+
+def _show_set(configs: dict[str, str], *, validate_only: bool) -> None:
+    if configs:
+        title = "would be set here" if validate_only else "set here now"
+        tables.show((title, "value"), sorted(configs.items()))
+    else:
+        console.say(f"nothing {'would be' if validate_only else 'is'} set here now")
 
 
 def _value(entry: dict[str, Any]) -> str:

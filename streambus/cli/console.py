@@ -85,8 +85,17 @@ def run(command: Coroutine[Any, Any, None]) -> None:
     except KeyboardInterrupt:
         raise typer.Exit(EXIT_INTERRUPTED) from None
     except (StreamBusError, OSError) as error:
-        code = EXIT_UNAVAILABLE if isinstance(error, Unavailable) else EXIT_FAILED
-        fail(_advised(error), code)
+        fail(_advised(error), _exit_code(error))
+
+
+def _exit_code(error: Exception) -> int:
+    from streambus.client.errors import UNKNOWN_TOPIC_OR_PARTITION, Refused
+
+    if isinstance(error, Unavailable):
+        return EXIT_UNAVAILABLE
+    if isinstance(error, Refused) and error.error_code == UNKNOWN_TOPIC_OR_PARTITION:
+        return EXIT_NOT_FOUND
+    return EXIT_FAILED
 
 
 def leave_closed_pipe() -> NoReturn:

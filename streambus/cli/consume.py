@@ -53,7 +53,9 @@ def consume(
     as_json: Annotated[bool, typer.Option("--json", help="A JSON object for each record.")] = False,
     tls: Annotated[bool, typer.Option("--tls", help="Speak TLS.")] = False,
     ca: Annotated[str | None, typer.Option(help="Speak TLS and trust this CA file.")] = None,
-    timeout: Annotated[float, typer.Option(help="Seconds to keep trying.", min=0.1)] = 30.0,
+    timeout: Annotated[
+        float, typer.Option(help="Seconds to keep trying.", min=0.1, max=86_400)
+    ] = 30.0,
 ) -> None:
     """Print the records of a topic: up to its end as it is now, or on and on with --follow."""
     form = _as_json if as_json else _formatter(template)
@@ -92,7 +94,9 @@ def _start_of(text: str) -> Start:
             console.EXIT_USAGE,
         )
     if moment.tzinfo is None:
-        console.fail(f"--from {text}: say which time zone, like {text}Z", console.EXIT_USAGE)
+        console.fail(
+            f"--from {text}: say which time zone, like {moment.isoformat()}Z", console.EXIT_USAGE
+        )
     return "timestamp", int(moment.timestamp() * 1000)
 
 
@@ -119,7 +123,10 @@ async def _consume(
         unknown = [index for index in partitions if index not in topic.partitions]
         if unknown:
             count = len(topic.partitions)
-            console.fail(f"{name} has {count} partitions, from 0: there is no {unknown[0]}")
+            console.fail(
+                f"{name} has {count} partitions, from 0: there is no {unknown[0]}",
+                console.EXIT_NOT_FOUND,
+            )
         ends = await cluster.offsets(topic, partitions, LATEST)
         positions = await _positions(cluster, topic, partitions, start, ends)
         left = max_messages

@@ -61,7 +61,9 @@ def produce(
     ] = None,
     tls: Annotated[bool, typer.Option("--tls", help="Speak TLS.")] = False,
     ca: Annotated[str | None, typer.Option(help="Speak TLS and trust this CA file.")] = None,
-    timeout: Annotated[float, typer.Option(help="Seconds to keep trying.", min=0.1)] = 30.0,
+    timeout: Annotated[
+        float, typer.Option(help="Seconds to keep trying.", min=0.1, max=86_400)
+    ] = 30.0,
 ) -> None:
     """Write each line of standard input as a record."""
     headers = _headers(header or [])

@@ -30,7 +30,7 @@ Address = Annotated[
     typer.Option("--api", envvar="STREAMBUS_API", help="Address of the broker's HTTP API."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="JSON for programs, as the API gives it.")]
-Timeout = Annotated[float, typer.Option(help="Seconds to wait for an answer.", min=0.1)]
+Timeout = Annotated[float, typer.Option(help="Seconds to wait for an answer.", min=0.1, max=86_400)]
 TIMEOUT_S = 60.0
 
 Query = Mapping[str, str | int | bool | None]
@@ -215,5 +215,7 @@ def pairs(option: str, texts: list[str] | None) -> dict[str, str]:
         name, equals, value = text.partition("=")
         if not name or not equals:
             console.fail(f"{option} {text}: give name=value", console.EXIT_USAGE)
+        if name in found:
+            console.fail(f"{option} {name}: given twice", console.EXIT_USAGE)
         found[name] = value
     return found

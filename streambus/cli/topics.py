@@ -164,7 +164,7 @@ def describe(
         if is_prefix(name):
             _describe_prefix(asked, name, everything=everything, as_json=as_json)
             return
-        path = f"/topics/{rest.segment(name)}"
+        path = _path(name)
         topic = asked.get(path)
         topic["partitions"] = list(asked.pages(f"{path}/partitions", "partitions"))
         if as_json:
@@ -181,7 +181,7 @@ def describe(
 
 
 def _describe_prefix(asked: rest.Api, prefix: str, *, everything: bool, as_json: bool) -> None:
-    found = asked.get(f"/topics/{rest.segment(prefix)}/configs")
+    found = asked.get(f"{_path(prefix)}/configs")
     found["topics"] = list(asked.pages("/topics", "topics", {"prefix": prefix}))
     if as_json:
         console.show_json(found)
@@ -237,13 +237,7 @@ def alter(
     """Change configs of a topic, or of all topics under a prefix, all of them or none."""
     asked_for = configs.changes(set_, delete, append, subtract)
     with rest.session(api, timeout, as_json=as_json) as asked:
-        query = {"validate_only": True} if validate_only else None
-        path = f"/topics/{rest.segment(name)}/configs"
-        done = asked.ask("PATCH", path, query, {"changes": asked_for})
-        if as_json:
-            console.show_json(done)
-        else:
-            configs.show_set(done["configs"])
+        configs.alter(asked, _path(name), asked_for, validate_only=validate_only, as_json=as_json)
 
 
 @commands.command("add-partitions")
@@ -256,7 +250,7 @@ def add_partitions(
 ) -> None:
     """Give a topic more partitions. Records with keys may go to others than before."""
     with rest.session(api, timeout, as_json=as_json) as asked:
-        path = f"/topics/{rest.segment(name)}/partitions"
+        path = f"{_path(name)}/partitions"
         done = asked.ask("POST", path, None, {"total": total})
         if as_json:
             console.show_json(done)
@@ -274,22 +268,38 @@ def delete(
     as_json: rest.Json = False,
 ) -> None:
     """Delete topics with all their records, by name or by prefix."""
+    if not (dry_run or yes):
+        console.require_person()
     with rest.session(api, timeout, as_json=as_json) as asked:
-        gone: list[dict[str, Any]] = []
-        for name in names:
-            path = f"/topics/{rest.segment(name)}"
-            if not (dry_run or yes):
-                console.require_person()
-            if dry_run or not yes:
-                would = asked.ask("DELETE", path, {"validate_only": True})["topics"]
-                if dry_run:
-                    gone += would
-                    continue
+        doomed: list[dict[str, Any]] = []
+        for name in names if dry_run or not yes else ():
+            would = asked.ask("DELETE", _path(name), {"validate_only": True})["topics"]
+            doomed += would
+            if not dry_run:
                 _show_doomed(would)
                 console.confirm(name, f"this deletes {_counted(would)} and every record in them")
-            query = {"confirm": name} if is_prefix(name) else None
-            gone += asked.ask("DELETE", path, query)["topics"]
-        _show_gone(gone, "would delete" if dry_run else "deleted", as_json=as_json)
+        if dry_run:
+            _show_gone(doomed, "would delete", as_json=as_json)
+        else:
+            _show_gone(_deleted(asked, names), "deleted", as_json=as_json)
+
+
+def _path(name: str) -> str:
+    return f"/topics/{rest.segment(name)}"
+
+
+def _deleted(asked: rest.Api, names: list[str]) -> list[dict[str, Any]]:
+    """What went, and what did not: who named several wants to know of each."""
+    gone: list[dict[str, Any]] = []
+    for name in names:
+        query = {"confirm": name} if is_prefix(name) else None
+        try:
+            gone += asked.ask("DELETE", _path(name), query)["topics"]
+        except rest.Problem as problem:
+            if len(names) == 1:
+                raise
+            gone.append({"error": dict(problem.document)})
+    return gone
 
 
 def _counted(topics: list[dict[str, Any]]) -> str:
@@ -347,7 +357,7 @@ def delete_records(
     if not (dry_run or yes):
         console.require_person()
     with rest.session(api, timeout, as_json=as_json) as asked:
-        path = f"/topics/{rest.segment(name)}"
+        path = _path(name)
         if dry_run or not yes or asked_for is None:
             known = list(asked.pages(f"{path}/partitions", "partitions"))
             if asked_for is None:

@@ -6,10 +6,12 @@ Never   retries: the caller has the deadline.
 
 from streambus.errors import Rejected, Unavailable
 
+UNKNOWN_TOPIC_OR_PARTITION = 3
+
 # What metadata, time or another broker may mend. Kafka's `Errors.java` marks these retriable.
 RETRIABLE_CODES = frozenset(
     [
-        3,  # UNKNOWN_TOPIC_OR_PARTITION: just created, or about to be
+        UNKNOWN_TOPIC_OR_PARTITION,  # just created, or about to be
         5,  # LEADER_NOT_AVAILABLE
         6,  # NOT_LEADER_OR_FOLLOWER
         7,  # REQUEST_TIMED_OUT

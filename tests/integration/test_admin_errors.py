@@ -179,7 +179,7 @@ CASES = [
             ("", 17, NAMED_BADLY),
             ("1", 0, None),
             ("", 0, None),
-            ("2", 42, "Unexpected broker id"),
+            ("2", 102, "No node with id 2 found."),  # Kafka: 42
             ("x", 42, None),
             ("", 42, None),
             ("", 42, None),

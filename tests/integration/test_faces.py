@@ -22,6 +22,7 @@ FACES = ("kafka", "rest", "cli")
 # Kafka's codes.
 OUT_OF_RANGE, UNKNOWN_TOPIC, INVALID_TOPIC = 1, 3, 17
 EXISTS, INVALID_PARTITIONS, INVALID_REPLICAS, INVALID_CONFIG, INVALID_REQUEST = 36, 37, 38, 40, 42
+NO_SUCH_BROKER = 102
 
 Step = tuple[str, Callable[[Face, str], Any]]
 
@@ -215,7 +216,7 @@ def test_the_answers_are_what_kafka_would_give(transcripts: dict[str, dict[str, 
         "delete beyond the end": OUT_OF_RANGE,
         "delete again": UNKNOWN_TOPIC,
         "a broker's read-only config": INVALID_REQUEST,
-        "an unknown broker": INVALID_REQUEST,
+        "an unknown broker": NO_SUCH_BROKER,
     }
     assert told["list by prefix"] == ["<own>.orders.paid", "<own>.orders.placed"]
     assert told["describe"] == [(number, 1, [1], [1]) for number in range(3)]

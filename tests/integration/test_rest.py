@@ -305,6 +305,8 @@ def test_brokers_and_the_cluster_are_described(broker: RestBroker) -> None:
     assert broker.ask("GET", "/v1/brokers/1").json == cluster["brokers"][0]
     unknown = broker.ask("GET", "/v1/brokers/2").problem(404, "BROKER_ID_NOT_REGISTERED")
     assert unknown["error_code"] == 102
+    for path in ("2/configs", "2147483647/configs", "2/log-directories"):
+        broker.ask("GET", f"/v1/brokers/{path}").problem(404, "BROKER_ID_NOT_REGISTERED")
     (directory,) = broker.ask("GET", "/v1/brokers/1/log-directories").json["directories"]
     assert directory["total_bytes"] > directory["usable_bytes"] > 0
     assert broker.ask("GET", "/v1/quorum").json["leader_id"] == 1

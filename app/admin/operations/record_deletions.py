@@ -48,7 +48,7 @@ def _start(topic: Topic, replica: Replica, item: RecordsBefore) -> int:
     where = f"{topic.name}-{replica.key.partition}"
     if topic.name in topic_names.INTERNAL:
         raise InvalidTopic(f"Topic '{topic.name}' is the broker's own: only it deletes there.")
-    if not replica.policy.cleanup_delete:
+    if replica.policy.cleanup_compact and not replica.policy.cleanup_delete:
         raise PolicyViolation(
             f"Records of {where} can be deleted only if its cleanup.policy has 'delete': it has "
             "'compact' alone."

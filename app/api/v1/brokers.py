@@ -20,10 +20,11 @@ from app.errors import BrokerIdNotRegistered
 router = routing.router("brokers")
 
 BrokerId = Annotated[int, Path(ge=0, le=INT32_MAX, examples=[1])]
+ALL = "default"
 BrokerOrAll = Annotated[
     str,
     Path(
-        pattern=r"^(default|[0-9]{1,9})$",
+        pattern=r"^(default|[0-9]{1,10})$",
         description="A broker's id, or `default`: what holds for all brokers.",
         examples=["1"],
     ),
@@ -168,7 +169,7 @@ def _found(cluster: ClusterDescription, broker_id: int) -> BrokerDescription:
 
 
 def _resource(broker_id: str) -> str:
-    return "" if broker_id == "default" else str(int(broker_id))
+    return "" if broker_id == ALL else str(int(broker_id))
 
 
 def _replica(replica: Any) -> dict[str, Any]:

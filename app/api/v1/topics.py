@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import Body, Query, Request
 from fastapi.responses import Response
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 from app import limits
 from app.admin.commands.configs import ConfigsAsked, DescribeConfigs
@@ -84,6 +84,11 @@ class New(routing.Asked):
     )
 
 
+def _one_or_several(body: Any) -> str:
+    """Which of the two is meant, so that only its own fields are told to be wrong."""
+    return problems.SEVERAL if isinstance(body, dict) and "topics" in body else problems.ONE
+
+
 class Several(routing.Asked):
     """Several topics to make: each is made or fails alone."""
 
@@ -150,7 +155,8 @@ async def list_topics(
 async def create(
     port: Asks,
     asked: Annotated[
-        New | Several,
+        Annotated[New, Tag(problems.ONE)] | Annotated[Several, Tag(problems.SEVERAL)],
+        Discriminator(_one_or_several),
         Body(
             openapi_examples={
                 "defaults": {"summary": "With the broker's defaults", "value": {"name": "made.a"}},

@@ -8,7 +8,7 @@ Trusts  that one decision is made at a time, on the state that the last one left
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
@@ -158,7 +158,7 @@ class _Planned:
         return topic_config.check(wanted, inherited)
 
     def _broker(self, resource: Resource) -> Altered:
-        broker_id = _broker_id(self._manifest, resource.name)
+        broker_id = broker_named(resource.name, self._manifest.brokers)
         current = self._brokers.get(broker_id, _NOTHING)
         of = self._policies.broker_id if broker_id == ALL_BROKERS else BrokerId(broker_id)
         policies = Policies(of, self._policies.file, self._brokers)
@@ -239,12 +239,14 @@ def _listed(option: Option, change: ConfigChange, had: str) -> str:
     return ",".join(items)
 
 
-def _broker_id(manifest: Manifest, name: str) -> int:
+def broker_named(name: str, brokers: Container[int]) -> int:
+    """The broker that a resource is named after, -1 for all. Kafka's brokers refuse an unknown one
+    with INVALID_REQUEST, its controller as here."""
     if not name:
         return ALL_BROKERS
     if not _INTEGER.match(name):
         raise InvalidRequest(f"Node id must be an integer, but it is: {name[:100]}")
-    if int(name) not in manifest.brokers:
+    if int(name) not in brokers:
         raise BrokerIdNotRegistered(f"No node with id {int(name)} found.")
     return int(name)
 

@@ -186,14 +186,14 @@ def _decide_replicas(
     factor = topic.replication_factor
     if factor == DEFAULT:
         factor = defaults.replication_factor
-    if count <= 0:
-        raise InvalidPartitions("Number of partitions was set to an invalid non-positive value.")
-    if count > PARTITIONS_PER_TOPIC_MAX:
-        raise InvalidPartitions(f"A topic has at most {PARTITIONS_PER_TOPIC_MAX} partitions.")
     if factor <= 0:
         raise InvalidReplicationFactor(
             "Replication factor was set to an invalid non-positive value."
         )
+    if count <= 0:
+        raise InvalidPartitions("Number of partitions was set to an invalid non-positive value.")
+    if count > PARTITIONS_PER_TOPIC_MAX:
+        raise InvalidPartitions(f"A topic has at most {PARTITIONS_PER_TOPIC_MAX} partitions.")
     if factor > len(manifest.brokers):
         raise InvalidReplicationFactor(
             f"Unable to replicate the partition {factor} time(s): the target replication factor "

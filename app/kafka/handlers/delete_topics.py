@@ -4,8 +4,8 @@ Behaviour: each topic by itself; the reply comes when the manifest has forgotten
 data goes with the next segments that are given back.
 Oddities: needs Delete on the topic. An unknown name that the client may not describe is
 TOPIC_AUTHORIZATION_FAILED, so that nobody learns what exists; an unknown id is UNKNOWN_TOPIC_ID.
-Both a name and an id, neither, or the same topic twice (told once) is INVALID_REQUEST, whether it
-exists or not.
+Both a name and an id, neither, or the same topic twice is INVALID_REQUEST, whether it exists or
+not; a topic that is named twice is told once, with name and id if it was named by each.
 """
 
 from collections import Counter
@@ -14,15 +14,17 @@ from uuid import UUID
 
 from app.admin.commands.topics import DeletedTopic, DeleteTopics, TopicRef
 from app.admin.port import Failed
-from app.errors import InvalidRequest, StreamBusError
+from app.errors import InvalidRequest, StreamBusError, UnknownTopicOrPartition
 from app.kafka.context import RequestContext
 from app.kafka.items import ask_each, outcome, timeout_ms
+from app.model import TopicId
 
 KEY = 20
 VERSIONS = (1, 6)
 IDS_FROM = 6
 
 Asked = tuple[str | None, UUID | None]
+Result = tuple[Asked, DeletedTopic | Failed]
 
 
 async def handle(context: RequestContext, request: Any) -> Any:
@@ -33,7 +35,7 @@ async def handle(context: RequestContext, request: Any) -> Any:
         lambda topics: DeleteTopics(topics, timeout_ms=timeout_ms(request)),
         lambda reply: reply.topics,
     )
-    return _response(context, list(zip(asked, answers, strict=True)))
+    return _response(context, _told_once(context, list(zip(asked, answers, strict=True))))
 
 
 def refuse(context: RequestContext, request: Any, code: int, message: str) -> Any:
@@ -59,10 +61,31 @@ def _wanted(topic: Asked, times: int) -> TopicRef | StreamBusError:
         return TopicRef(topic_id=topic_id.bytes)
     if name is None:
         return InvalidRequest("Neither topic name nor id were specified.")
-    return InvalidRequest("Duplicate topic name.") if times > 1 else TopicRef(name)
+    if times > 1:
+        return InvalidRequest("Duplicate topic name.")
+    # No topic has the empty name, and a TopicRef without a name means none.
+    return TopicRef(name) if name else UnknownTopicOrPartition("No topic has an empty name.")
 
 
-def _response(context: RequestContext, results: list[tuple[Asked, DeletedTopic | Failed]]) -> Any:
+def _told_once(context: RequestContext, results: list[Result]) -> list[Result]:
+    """A topic that was refused because its name and its id were given: one answer, with both."""
+    image = context.broker.controller.image
+    answers = dict(results)
+    for (name, topic_id), answer in results:
+        if name is not None or topic_id is None or _code(answer) != InvalidRequest.code:
+            continue
+        topic = image.topics_by_id.get(TopicId(topic_id.bytes))
+        if topic is not None and _code(answers.get((topic.name, None))) == InvalidRequest.code:
+            del answers[name, topic_id], answers[topic.name, None]
+            answers[topic.name, topic_id] = answer
+    return list(answers.items())
+
+
+def _code(answer: DeletedTopic | Failed | None) -> int:
+    return answer.code if isinstance(answer, Failed) else 0
+
+
+def _response(context: RequestContext, results: list[Result]) -> Any:
     return context.shape(
         "DeleteTopicsResponse",
         throttle_time=context.throttle,

@@ -12,16 +12,18 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from app import limits
+from app.admin.authorize import TOPIC_OPERATIONS
 from app.admin.commands.topics import DescribeTopics, ListTopics, TopicDescription, TopicRef
 from app.admin.port import Failed
 from app.admin.turns import Turns
-from app.errors import InvalidRequest
+from app.errors import InvalidRequest, TopicAuthorizationFailed
 from app.kafka.context import RequestContext, nodes
-from app.kafka.handlers.metadata import unreached
+from app.kafka.handlers.metadata import allowed_operations, unreached
 from app.kafka.items import of_topic
 from app.model import NO_TOPIC_ID
+from app.security.ports import Resource
 from streambus.protocol.messages import replicas as message
-from streambus.protocol.messages.metadata import PartitionShown, TopicShown
+from streambus.protocol.messages.metadata import NO_OPERATIONS, PartitionShown, TopicShown
 
 KEY = 75
 VERSIONS = (0, 0)
@@ -51,7 +53,10 @@ async def handle(context: RequestContext, request: Any) -> bytes:
         if isinstance(described, Failed):
             if names:
                 context.failed(described.code)
-                encoded.append(_refused(name, described.code))
+                operations = NO_OPERATIONS
+                if described.code != TopicAuthorizationFailed.code:
+                    operations = allowed_operations(context, TOPIC_OPERATIONS, Resource.TOPIC, name)
+                encoded.append(_refused(name, described.code, operations))
             continue
         encoded.append(message.topic_partitions(_shown(context, described)))
         count = len(described.partitions)
@@ -123,8 +128,8 @@ def _shown(context: RequestContext, topic: TopicDescription) -> TopicShown:
     return TopicShown(0, topic.name, topic.topic_id, topic.internal, partitions, operations)
 
 
-def _refused(name: str, code: int) -> bytes:
-    return message.topic_partitions(TopicShown(code, name, NO_TOPIC_ID))
+def _refused(name: str, code: int, operations: int = NO_OPERATIONS) -> bytes:
+    return message.topic_partitions(TopicShown(code, name, NO_TOPIC_ID, operations=operations))
 
 
 def _frame(

@@ -5,7 +5,7 @@ there is created with the broker's defaults if the broker is configured so, the 
 (always before 4) and may create it; the answer then already shows it. Otherwise
 UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID, or INVALID_TOPIC_EXCEPTION for a name that no topic
 can have. Operations that the client is authorised to are told if it asks (topics from 8, the
-cluster's from 8 to 10).
+cluster's from 8 to 10), also for a name that no topic has.
 Oddities: in version 0 an empty list means all topics, later null does. A topic asked for twice is
 told once. The broker's own topics are never made by asking for them. Topics that the client may
 not describe are left out of 'all', and TOPIC_AUTHORIZATION_FAILED, existing or not, when named.
@@ -68,8 +68,12 @@ async def handle(context: RequestContext, request: Any) -> bytes:
             topics.append(_show(context, request, known, image, reached))
         else:
             missing = UnknownTopicOrPartition if name is not None else UnknownTopicId
-            topics.append(_refused(context, error or missing.code, name, topic_id))
-            context.failed(error or missing.code)
+            code = error or missing.code
+            operations = message.NO_OPERATIONS
+            if name is not None and code != TopicAuthorizationFailed.code:
+                operations = _topic_operations(context, request, name)
+            topics.append(_refused(context, code, name, topic_id, operations))
+            context.failed(code)
             key = None  # it may exist the next moment, and names would fill the cache
     frame = _encode(context, request, image, reached, topics)
     if key is not None:
@@ -212,8 +216,15 @@ def _missing(name: str) -> int:
     return UnknownTopicOrPartition.code
 
 
-def _refused(context: RequestContext, code: int, name: str | None, topic_id: TopicId) -> bytes:
-    return message.encode_topic(TopicShown(code, name, topic_id), context.api_version)
+def _refused(
+    context: RequestContext,
+    code: int,
+    name: str | None,
+    topic_id: TopicId,
+    operations: int = message.NO_OPERATIONS,
+) -> bytes:
+    shown = TopicShown(code, name, topic_id, operations=operations)
+    return message.encode_topic(shown, context.api_version)
 
 
 def _show(
@@ -235,11 +246,13 @@ def _show(
         )
         for number, state in enumerate(topic.partitions)
     ]
-    operations = message.NO_OPERATIONS
-    if getattr(request, "include_topic_authorized_operations", False):
-        operations = _operations(context, TOPIC_OPERATIONS, Resource.TOPIC, topic.name)
     shown = TopicShown(
-        0, topic.name, topic.topic_id, topic.name in topic_names.INTERNAL, partitions, operations
+        0,
+        topic.name,
+        topic.topic_id,
+        topic.name in topic_names.INTERNAL,
+        partitions,
+        _topic_operations(context, request, topic.name),
     )
     return message.encode_topic(shown, context.api_version)
 
@@ -256,7 +269,13 @@ def _unreached(context: RequestContext, image: Image, leader: BrokerId) -> int:
     return unreached(image, leader)
 
 
-def _operations(
+def _topic_operations(context: RequestContext, request: Any, name: str) -> int:
+    if not getattr(request, "include_topic_authorized_operations", False):
+        return message.NO_OPERATIONS
+    return allowed_operations(context, TOPIC_OPERATIONS, Resource.TOPIC, name)
+
+
+def allowed_operations(
     context: RequestContext, operations: tuple[Operation, ...], resource: Resource, name: str
 ) -> int:
     return sum(1 << each for each in operations if context.allows(each, resource, name))
@@ -273,7 +292,9 @@ def _encode(
     if getattr(request, "include_cluster_authorized_operations", False):
         cluster = 0
         if context.allows(Operation.DESCRIBE, Resource.CLUSTER, CLUSTER_NAME):
-            cluster = _operations(context, CLUSTER_OPERATIONS, Resource.CLUSTER, CLUSTER_NAME)
+            cluster = allowed_operations(
+                context, CLUSTER_OPERATIONS, Resource.CLUSTER, CLUSTER_NAME
+            )
     response = message.Response(
         tuple(reached.values()),
         image.cluster_id,

@@ -316,6 +316,8 @@ def _many(
     targets: list[Target] = []
     must_open = False
     for name, topic_id, sent in topics:
+        if not sent:
+            continue  # nothing to answer: Kafka leaves such a topic out
         error, replicas = connection.writes.find(broker, principal, name, topic_id)
         none = error or UnknownTopicOrPartition.code
         count = len(replicas)

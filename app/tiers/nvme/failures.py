@@ -30,8 +30,8 @@ def storage_failed(error: BaseException, path: str) -> StorageFailed:
     number = error.errno if isinstance(error, OSError) else None
     if number in _FULL:
         failed = DiskFull(
-            f"{path}: the disk is full. Produce is refused and reads go on: free space there or "
-            "lower retention, and the broker continues by itself"
+            f"{path}: the disk is full. Produce is refused and reads go on: free space there, "
+            "room for a segment at least, and the broker continues by itself"
         )
     elif number in _SCARCE:
         failed = DiskFull(

@@ -272,7 +272,8 @@ class _Newest(NamedTuple):
         return timestamp > self.timestamp or (timestamp == self.timestamp and base < self.base)
 
 
-_NOTHING = _Newest(-1, -1, None)
+_NOTHING = _Newest(-1, 1 << 63, None)
+"""A batch without a time (-1) is newer than this; one of before 1970 is not, as in Kafka."""
 
 
 def _newest(

@@ -59,6 +59,7 @@ class Asked:
     def __init__(self, admin: ScriptedAdmin, **settings: Any) -> None:
         self.admin = admin
         self.application = create_app(admin, ApiSettings(**settings), "test")
+        self.told: list[Any] = []
 
     async def ask(
         self, method: str, path: str, body: bytes | list[bytes] = b"", **headers: str
@@ -89,7 +90,7 @@ class Asked:
                 for place, part in enumerate(parts)
             ]
         )
-        told: list[Any] = []
+        told = self.told = []
 
         async def receive() -> Any:
             try:

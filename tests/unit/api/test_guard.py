@@ -1,6 +1,7 @@
 """What every request meets first, and the last net under it."""
 
 import asyncio
+import json
 
 import pytest
 
@@ -140,3 +141,22 @@ async def test_an_answer_leaves_in_parts(
     monkeypatch.setattr(limits, "API_SEND_BYTES", 7)
     parts = await Asked(admin).ask("GET", "/v1/openapi.json")
     assert parts.json == whole.json and len(parts.body) > 1_000
+
+
+async def test_what_the_servers_end_cuts_short_is_a_503(admin: ScriptedAdmin) -> None:
+    began = asyncio.Event()
+
+    async def never_done() -> None:
+        began.set()
+        await asyncio.Event().wait()
+
+    admin.answers(DescribeCluster, lambda command: never_done())
+    asked = Asked(admin)
+    async with asyncio.TaskGroup() as tasks:
+        asking = tasks.create_task(asked.ask("GET", "/v1/cluster"))
+        await began.wait()
+        asking.cancel()
+    start, body = asked.told
+    assert start["status"] == 503 and (b"retry-after", b"1") in start["headers"]
+    problem = json.loads(body["body"])
+    assert (problem["code"], problem["retriable"]) == ("UNAVAILABLE", True)

@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import msgspec
@@ -134,6 +135,22 @@ async def test_a_sibling_that_cannot_start_is_tried_again_with_growing_pauses(
     await world.close()
     assert [each["again_in_ms"] for each in told[:3]] == [1, 2, 4]
     assert {each["status"] for each in told} == {1}
+
+
+async def test_a_broker_that_ends_does_not_wait_for_a_sibling_that_never_comes_up(
+    admin: ScriptedAdmin, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # It reads the errand, and then nothing but the end of its stdin makes it go.
+    program = tmp_path / "sibling"
+    program.write_text("#!/bin/sh\nexec cat >/dev/null\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+    world = RealWorld()
+    with listening("127.0.0.1", 0) as bound:
+        async with asyncio.timeout(10):  # far less than a sibling has to come up
+            async with Plane(world, admin, bound, ApiSettings()).running("sibling", LOG):
+                await asyncio.sleep(0.1)
+    await world.close()
 
 
 async def test_a_sibling_that_there_is_no_program_for_is_an_event_too(

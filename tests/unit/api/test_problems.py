@@ -2,7 +2,7 @@
 
 import pytest
 
-from app import errors
+from app import errors, limits
 from app.admin.commands.cluster import DescribeCluster
 from app.admin.commands.topics import Deleted, DeleteTopics
 from app.admin.port import Failed
@@ -51,6 +51,28 @@ async def test_a_command_that_fails_is_a_problem_of_its_errors_class(
     assert ("retry-after" in answer.headers) == (answer.status in (429, 503))
 
 
+@pytest.mark.parametrize(
+    ("body", "fields"),
+    [
+        (b'{"name": "a", "partitions": 9999999999}', {"body.partitions"}),
+        (b'{"topics": [{"name": "a", "more": 1}]}', {"body.topics.0.more"}),
+        (b'{"name": "a", "topics": []}', {"body.name", "body.topics"}),
+        (b"[]", {"body"}),
+    ],
+)
+async def test_of_one_topic_or_several_only_what_was_meant_is_told(
+    body: bytes, fields: set[str]
+) -> None:
+    answer = await Asked(ScriptedAdmin()).ask("POST", "/v1/topics", body)
+    assert answer.status == 422
+    assert {each["field"] for each in answer.json["errors"]} == fields
+
+
+async def test_a_name_of_kafkas_has_its_number_whoever_refuses() -> None:
+    answer = await Asked(ScriptedAdmin()).ask("DELETE", "/v1/topics/app.*")
+    assert (answer.json["code"], answer.json["error_code"]) == ("INVALID_REQUEST", 42)
+
+
 @pytest.mark.parametrize("kind", STATUSES, ids=lambda kind: kind.__name__)
 async def test_an_item_that_fails_alone_is_the_same_problem(kind: type[StreamBusError]) -> None:
     admin = ScriptedAdmin()
@@ -78,7 +100,7 @@ def test_an_unknown_code_is_named_by_its_kind() -> None:
 
 def test_a_long_detail_is_cut() -> None:
     detail = problems.of_failed(Failed(42, "rejected", "x" * 10_000), "")["detail"]
-    assert len(detail) == problems.DETAIL_CHARACTERS_MAX
+    assert len(detail) == limits.ERROR_CHARACTERS_MAX
 
 
 async def test_a_field_that_is_wrong_is_named_and_its_value_is_not_repeated() -> None:

@@ -37,6 +37,13 @@ def test_a_start_that_means_nothing_is_refused_with_what_would(text, capsys):
     assert "--from" in capsys.readouterr().err
 
 
+def test_a_time_without_a_zone_is_refused_with_one_that_is_taken(capsys):
+    with pytest.raises(typer.Exit):
+        consume._start_of("2025-06-15")
+    advised = capsys.readouterr().err.split()[-1]
+    assert consume._start_of(advised) == ("timestamp", 1_749_945_600_000)
+
+
 def test_a_template_puts_bytes_where_its_fields_are():
     form = consume._formatter(r"{partition}:{offset}\t{key}={value} {headers} {timestamp}")
     assert form(RECORD) == b"3:42\tkey=\xffvalue a=1,b= 2025-06-15T15:06:40.123Z\n"

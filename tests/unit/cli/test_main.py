@@ -96,6 +96,13 @@ async def test_a_broker_that_refuses_is_quoted():
         assert error == "streambus: orders: no topic may have this name (17)\n"
 
 
+async def test_a_topic_that_does_not_exist_is_exit_code_3():
+    async with ScriptedBroker() as broker:
+        broker.errors[api.METADATA] = [3]
+        code, _, error = await streambus("consume", "orders", *server_of(broker))
+        assert (code, error) == (3, "streambus: orders: there is no such topic (3)\n")
+
+
 def test_the_version_needs_no_command():
     result = CliRunner().invoke(main.build(), ["--version"])
     assert result.exit_code == 0

@@ -265,7 +265,10 @@ def test_alter_sends_all_changes_at_once() -> None:
             {"name": "d", "change": "delete", "value": None},
         ]
     }
+    assert "would be set here" in run.out and "now" not in run.out
     assert Run("topics", "alter", "app.*", "--delete", "d").out == "nothing is set here now\n"
+    tried = Run("topics", "alter", "app.*", "--delete", "d", "--validate-only")
+    assert tried.out == "nothing would be set here now\n"
 
 
 @pytest.mark.parametrize(
@@ -280,6 +283,10 @@ def test_alter_sends_all_changes_at_once() -> None:
          "nobody to ask here: say --yes, or --dry-run"),
         (["topics", "delete-records", "app.a", "--before", "0:5", "--yes"], "--before 0:5: give "
          "PARTITION=OFFSET like 0=1000, 0=end, or end for all of it"),
+        (["topics", "alter", "app.a", "--append", "a=1", "--append", "a=2"], "--append a: given "
+         "twice"),
+        (["brokers", "describe", "\u0661"], "\u0661: give a broker's id, or `default` for all of "
+         "them"),
         (["brokers", "describe", "one"], "one: give a broker's id, or `default` for all of them"),
     ],
 )  # fmt: skip
@@ -318,6 +325,17 @@ def test_what_could_not_be_deleted_is_said_and_is_a_failure() -> None:
     assert run.error == "streambus: app.b: not yours\n"
 
 
+def test_who_names_several_hears_of_each() -> None:
+    words = ("topics", "delete", "app.a", "gone", "app.*", "--yes")
+    answers = {"DELETE /v1/topics/gone": problem(404, "UNKNOWN_TOPIC_OR_PARTITION", 3, "no gone")}
+    run = Run(*words, answers=answers)
+    assert (run.code, run.out) == (1, "deleted app.a (2 partitions)\n" * 2)
+    assert run.error == "streambus: no gone\n"
+    told = json.loads(Run(*words, "--json", answers=answers).out)["topics"]
+    assert [each.get("error", {}).get("error_code") for each in told] == [None, 3, None]
+    assert Run("topics", "delete", "gone", "--yes", answers=answers).code == 3
+
+
 def typed(text: str, *words: str) -> tuple[int, str, list[Asked]]:
     """A person at a terminal types `text`."""
     ours, theirs = pty.openpty()
@@ -347,6 +365,9 @@ def test_another_word_changes_nothing() -> None:
     code, error, changed = typed("yes\n", "topics", "delete", "app.a")
     assert code == 1 and error.endswith("streambus: nothing was changed\n")
     assert [one.query for one in changed] == [{"validate_only": "true"}]
+    code, error, changed = typed("app.a\nno\n", "topics", "delete", "app.a", "app.*")
+    assert code == 1 and error.endswith("streambus: nothing was changed\n")
+    assert [one.query for one in changed] == [{"validate_only": "true"}] * 2
     code, error, changed = typed("no\n", "topics", "delete-records", "app.a", "--before", "end")
     assert (code, changed) == (1, [])
     assert "this deletes 15 offsets of app.a." in error

@@ -105,4 +105,4 @@ def test_verify_fails_where_something_is_damaged(directory: Path) -> None:
 def test_a_directory_without_a_log_is_refused(tmp_path: Path) -> None:
     for command in ("inspect", "verify"):
         refused = run(command, str(tmp_path))
-        assert refused.exit_code == 1 and "there is no log in" in refused.stderr
+        assert refused.exit_code == 3 and "there is no log in" in refused.stderr

@@ -1,15 +1,15 @@
-"""check_header."""
+"""check_frame and check_header."""
 
 import dataclasses
 
 import pytest
 
-from app.core.admission import ADMITTED, check_header
+from app.core.admission import ADMITTED, check_frame, check_header
 from app.core.topic_policy import DEFAULT, TopicPolicy
 
 NOW = 1_700_000_000_000
 HOUR = 3_600_000
-CORRUPT, TOO_LARGE, TIMESTAMP, TXN_STATE, CODEC, INVALID = -2, -10, -32, -48, -76, -87
+CORRUPT, TOO_LARGE, TIMESTAMP, EPOCH, TXN_STATE, CODEC, INVALID = -2, -10, -32, -47, -48, -76, -87
 CONTROL, TRANSACTIONAL, LOG_APPEND_TIME, DELETE_HORIZON = 0x20, 0x10, 0x08, 0x40
 
 GOOD = {
@@ -99,9 +99,30 @@ def test_what_only_brokers_write_is_invalid_from_clients(bit: int) -> None:
     assert checked(attributes=bit) == INVALID
 
 
-@pytest.mark.parametrize("missing", ["base_sequence", "producer_epoch"])
-def test_a_producer_id_comes_with_an_epoch_and_a_sequence(missing: str) -> None:
-    assert checked(**{**IDEMPOTENT, missing: -1}) == INVALID
+@pytest.mark.parametrize(
+    ("missing", "code"), [("base_sequence", INVALID), ("producer_epoch", EPOCH)]
+)
+@pytest.mark.parametrize("negative", [-1, -2])
+def test_a_producer_id_comes_with_an_epoch_and_a_sequence(
+    missing: str, code: int, negative: int
+) -> None:
+    assert checked(**{**IDEMPOTENT, missing: negative}) == code
+
+
+def test_a_negative_epoch_is_told_after_all_that_is_wrong_with_the_batch() -> None:
+    fenced = {**IDEMPOTENT, "producer_epoch": -1}
+    assert checked(**{**fenced, "base_sequence": -1}) == INVALID
+    assert checked(**fenced, max_timestamp=NOW + HOUR + 1) == TIMESTAMP
+    assert checked(**fenced, attributes=TRANSACTIONAL) == TXN_STATE
+
+
+def test_the_frame_is_what_can_be_checked_before_the_bytes_are_summed() -> None:
+    def framed(**changes: int) -> int:
+        return check_frame(tuple({**GOOD, **changes}.values()), DEFAULT)
+
+    assert framed(count=0, attributes=7, max_timestamp=NOW * 2) == ADMITTED
+    assert (framed(length=48), framed(magic=1), framed(magic=3)) == (CORRUPT, INVALID, CORRUPT)
+    assert (framed(base_offset=1), framed(length=10**9)) == (INVALID, TOO_LARGE)
 
 
 def test_a_transactional_batch_has_no_transaction_to_be_part_of() -> None:

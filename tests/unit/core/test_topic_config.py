@@ -90,6 +90,53 @@ def test_a_wrong_value_is_refused_with_its_name_and_what_is_allowed(
     assert caught.value.code == 40
 
 
+LONG_MAX = 2**63 - 1
+INT_MAX = 2**31 - 1
+
+
+# Apache Kafka 4.x `LogConfig.java`: the least, the most and the default of every whole number.
+@pytest.mark.parametrize(
+    ("name", "least", "most", "default"),
+    [
+        ("compression.gzip.level", -1, 9, -1),
+        ("compression.lz4.level", 1, 17, 9),
+        ("compression.zstd.level", -131_072, 22, 3),
+        ("delete.retention.ms", 0, LONG_MAX, 86_400_000),
+        ("file.delete.delay.ms", 0, LONG_MAX, 60_000),
+        ("flush.messages", 1, LONG_MAX, LONG_MAX),
+        ("flush.ms", 0, LONG_MAX, LONG_MAX),
+        ("index.interval.bytes", 0, INT_MAX, 4096),
+        ("max.compaction.lag.ms", 1, LONG_MAX, LONG_MAX),
+        ("max.message.bytes", 0, INT_MAX, 1_048_588),
+        ("message.timestamp.after.max.ms", 0, LONG_MAX, 3_600_000),
+        ("message.timestamp.before.max.ms", 0, LONG_MAX, LONG_MAX),
+        ("min.compaction.lag.ms", 0, LONG_MAX, 0),
+        ("min.insync.replicas", 1, INT_MAX, 1),
+        ("retention.bytes", -1, LONG_MAX, -1),
+        ("retention.ms", -1, LONG_MAX, 604_800_000),
+        ("segment.bytes", 1_048_576, INT_MAX, 1_073_741_824),
+        ("segment.index.bytes", 4, INT_MAX, 10_485_760),
+        ("segment.jitter.ms", 0, LONG_MAX, 0),
+        ("segment.ms", 1, LONG_MAX, 604_800_000),
+    ],
+)
+def test_a_whole_number_has_the_bounds_and_the_default_of_kafka(
+    name: str, least: int, most: int, default: int
+) -> None:
+    option = OPTIONS[name]
+    assert [option.parse(str(each)) for each in (least, most)] == [least, most]
+    for outside in (least - 1, most + 1):
+        with pytest.raises(InvalidConfig):
+            option.parse(str(outside))
+    assert option.parse(option.default) == default
+
+
+def test_every_whole_number_is_held_to_those_of_kafka() -> None:
+    marks = test_a_whole_number_has_the_bounds_and_the_default_of_kafka.pytestmark
+    stated = {row[0] for row in marks[0].args[1]}
+    assert stated == {each.name for each in TABLE if each.kind in (Kind.INT, Kind.LONG)}
+
+
 def test_an_unknown_name_is_refused_and_the_known_ones_are_named() -> None:
     with pytest.raises(InvalidConfig, match=r"retention\.hours.*retention\.ms"):
         topic_config.check({"retention.hours": "1"})

@@ -120,6 +120,20 @@ async def test_configs_are_told_with_where_they_are_set(version: int) -> None:
         assert (secret.config_type, secret.documentation) == (9, None)
 
 
+async def test_an_error_that_repeats_what_was_sent_fits_in_the_answer_of_an_old_version() -> None:
+    config = {"name": "x" * 32_767, "config_operation": 9, "value": ""}
+    async with Kit(admin=ScriptedAdmin({})) as kit:
+        answer = await kit.ask(
+            "IncrementalAlterConfigs",
+            0,
+            resources=[{"resource_type": TOPIC, "resource_name": "a", "configs": [config]}],
+            validate_only=False,
+        )
+    (refused,) = answer.responses
+    assert refused.error_code == 42
+    assert refused.error_message == f"Unknown operation 9 for {'x' * 32_767}."[:2_000]
+
+
 async def test_a_prefix_has_its_own_configs_as_a_topic_has() -> None:
     async with Kit(admin=ScriptedAdmin({DescribeConfigs: described})) as kit:
         answer = await kit.ask(

@@ -127,6 +127,20 @@ async def test_authorised_operations_are_told_if_asked() -> None:
         assert unasked.topics[0].authorized_operations is None
 
 
+@pytest.mark.parametrize("version", range(8, 14))
+async def test_what_is_allowed_on_a_topic_that_is_not_there_is_told_too(version: int) -> None:
+    asked = {"topics": [{"name": "nowhere"}], "include_topic_authorized_operations": True}
+    if version >= 10:
+        asked["topics"][0]["topic_id"] = None
+    async with Kit(settings=KafkaSettings(auto_create_topics=False)) as kit:
+        (topic,) = (await kit.ask("Metadata", version, **asked)).topics
+        assert topic.error_code == 3
+        assert sorted(topic.authorized_operations) == [3, 4, 5, 6, 7, 8, 10, 11]
+    async with Kit(authorizer=DenyAll()) as kit:
+        (topic,) = (await kit.ask("Metadata", version, **asked)).topics
+        assert (topic.error_code, topic.authorized_operations) == (29, None)
+
+
 async def test_clients_are_told_the_endpoints_of_the_listener_they_came_in_by() -> None:
     async with Kit() as kit:
         kit.controller.register(broker_shown(1, plain=9092, tls=9093))

@@ -317,6 +317,21 @@ async def test_a_request_for_nothing_is_answered_with_nothing() -> None:
         assert (await answered(kit, peer, 9)).responses == []
 
 
+@pytest.mark.parametrize("version", range(3, 14))
+@pytest.mark.parametrize("acks", [-1, 5])
+async def test_a_topic_without_partitions_is_left_out(version: int, acks: int) -> None:
+    async with Kit() as kit:
+        kit.controller.add("orders")
+        peer = kit.connect()
+        body: dict[str, Any] = {"transactional_id": None, "acks": acks, "timeout_ms": 1_000}
+        empty = {"name": "orders", "topic_id": id_of("orders"), "partition_data": []}
+        full = {**empty, "partition_data": [{"index": 0, "records": records()}]}
+        peer.send(request("Produce", version, topic_data=[empty], **body))
+        assert (await answered(kit, peer, version)).responses == []
+        peer.send(request("Produce", version, topic_data=[empty, full, empty], **body))
+        assert codes(await answered(kit, peer, version)) == [0 if acks == -1 else 21]
+
+
 @pytest.mark.parametrize(("version", "told"), [(7, False), (8, True), (13, True)])
 @pytest.mark.parametrize("partitions", [1, 2])
 async def test_a_refused_timestamp_is_explained(version: int, told: bool, partitions: int) -> None:

@@ -124,6 +124,21 @@ def stalled(pool: ReceivePool) -> ReceiveBuffer:
     return made
 
 
+def test_a_full_buffer_has_room_for_the_rest_of_a_request_though_nothing_is_spare() -> None:
+    pool = ReceivePool(16 * limits.MIB)
+    stalled(pool)
+    assert pool.borrow_spare() is None
+    made, sent = buffer(pool), frame(b"x" * 96) * 200
+    left = arrive(made, sent)
+    taken = made.end // 100 * 100
+    assert taken < made.end, "a request has begun to arrive"
+    made.start = taken
+    assert made.settle(is_held=False)
+    assert len(made.view) == limits.RECEIVE_BUFFER_IDLE_BYTES
+    arrive(made, left)
+    assert bytes(made.view[made.start : made.end]) == sent[taken : taken + made.end - made.start]
+
+
 def test_a_request_that_does_not_arrive_is_overdue_only_while_others_wait() -> None:
     pool = ReceivePool(16 * limits.MIB)
     made = stalled(pool)

@@ -63,6 +63,16 @@ def test_a_session_without_partitions_ends() -> None:
     assert len(sessions) == 0 and sessions.partitions == 0
 
 
+def test_what_is_asked_and_forgotten_at_once_is_served_if_nothing_else_is_left() -> None:
+    sessions = FetchSessions()
+    session_id = full(sessions, 0)
+    forgotten = [(b"orders", None, 0), (b"orders", None, 1)]
+    scope = sessions.open(session_id, 1, wanted(0, 1, offset=5), forgotten, 0, uses_topic_ids=False)
+    assert (scope.error, scope.session, scope.wants_session) == (0, None, False)
+    assert [(each.partition, each.offset) for each in scope] == [(0, 5), (1, 5)]
+    assert len(sessions) == 0 and sessions.partitions == 0
+
+
 def test_a_new_full_fetch_or_the_final_epoch_ends_the_old_session() -> None:
     sessions = FetchSessions()
     for epoch in (0, -1):

@@ -281,5 +281,21 @@ async def test_a_topic_named_and_identified_is_not_deleted() -> None:
             {"name": None, "topic_id": id_of("orders")},
         ]
         answer = await kit.ask("DeleteTopics", 6, topics=topics, timeout_ms=1_000)
-        assert {each.error_code for each in answer.responses} == {42}
+        (told,) = answer.responses
+        assert (told.name, told.topic_id, told.error_code) == ("orders", id_of("orders"), 42)
         assert list(kit.controller.image.topics_by_name) == ["orders"]
+
+
+@pytest.mark.parametrize("version", [5, 6])
+async def test_no_topic_has_the_empty_name(version: int) -> None:
+    async with Kit() as kit:
+        kit.controller.add("orders")
+        names = ["", "orders"]
+        asked: dict[str, Any] = {"topic_names": names}
+        if version >= 6:
+            asked = {"topics": [{"name": name, "topic_id": None} for name in names]}
+        answer = await kit.ask("DeleteTopics", version, timeout_ms=1_000, **asked)
+        assert [(each.name, each.error_code) for each in answer.responses] == [
+            ("", 3),
+            ("orders", 0),
+        ]

@@ -72,6 +72,21 @@ def test_timestamps_of_records_that_are_not_committed_are_not_found() -> None:
     simulate(scenario, 1)
 
 
+def test_where_no_record_has_a_time_the_first_is_the_latest_in_time() -> None:
+    async def scenario(simulation: Simulation) -> None:
+        house = await House(simulation.machine("one")).start(ORDERS)
+        replica = house.replica("orders")
+        assert await list_offsets(replica, -3, 0) == Located()
+        for _ in range(2):
+            await house.produce(timed(-1, -1))
+        assert await list_offsets(replica, -3, 0) == Located(0, -1, 0, 0)
+        assert await list_offsets(replica, 0, 0) == Located()
+        await house.produce(timed(7))
+        assert await list_offsets(replica, -3, 0) == Located(0, 7, 4, 0)
+
+    simulate(scenario, 1)
+
+
 def test_special_names_are_answered_as_kafka_does_without_an_object_tier() -> None:
     async def scenario(simulation: Simulation) -> None:
         machine = simulation.machine("one")

@@ -103,6 +103,10 @@ def resummed(sent: bytes, position: int, form: str, value: int) -> bytes:
     return bytes(changed)
 
 
+SHORT = struct.pack(">qi", 0, 49) + records(1)[12:]
+"""It says that it is a header and no more; its bytes are not those that it summed."""
+
+
 @pytest.mark.parametrize(
     ("sent", "version", "code"),
     [
@@ -116,10 +120,17 @@ def resummed(sent: bytes, position: int, form: str, value: int) -> bytes:
         (records(1, control=True), 9, 87),
         (records(200, codec=compression.ZSTD), 6, 76),
         (resummed(records(3), 57, ">i", 2), 9, 87),
+        (SHORT, 9, 2),
+        (resummed(SHORT, 57, ">i", 9), 9, 87),
+        (records(1) + b"\0", 9, 87),
+        (SHORT + bytes(60), 9, 87),
+        (records(1, producer=(1, -1, 0)), 9, 47),
     ],
     ids=[
         "null", "cut", "two batches", "no header", "bad crc", "no magic",
         "transactional", "control", "zstd before v7", "wrong count",
+        "only a header, bad crc", "only a header", "a byte behind", "bad crc, a batch behind",
+        "no epoch",
     ],
 )  # fmt: skip
 def test_a_bad_batch_is_refused_at_once_and_leaves_no_trace(
@@ -134,6 +145,15 @@ def test_a_bad_batch_is_refused_at_once_and_leaves_no_trace(
     assert pending.answers == [(3, code, -1, -1)]
     assert bench.wal.batches() == []
     assert bench.replica.log.end == 0
+
+
+@pytest.mark.parametrize("size", [0, 5, 20, 60])
+def test_what_is_too_short_for_a_batch_is_invalid_whatever_lies_behind_it(size: int) -> None:
+    bench = Bench()
+    pending = Pending()
+    view = memoryview(bytearray(records(1)[:size] + b"\x03" * 100))
+    bench.replica.append(view, 0, size, -1, 9, pending, 0, bench.world.clock.now_ms())
+    assert pending.answer == (87, -1)
 
 
 def test_zstd_is_taken_from_produce_version_7_on() -> None:

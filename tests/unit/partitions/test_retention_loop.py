@@ -109,6 +109,31 @@ def test_the_loop_looks_by_itself_and_soon_after_a_topic_is_deleted() -> None:
     simulate(scenario, 1)
 
 
+def test_what_expired_stays_until_the_loop_looks_though_another_topic_goes() -> None:
+    async def scenario(simulation: Simulation) -> None:
+        machine = simulation.machine("one")
+        orders = topic("orders", 1, retention_ms=DAY_MS)
+        gone = topic("gone", 2)
+        house = await House(machine).start(orders, gone)
+        house.world.spawn(RetentionLoop(house.world, house.registry, 60_000).run())
+        for _ in range(50):
+            await house.produce(filling(house))
+        machine.clock.jump(2 * DAY_MS)
+        await house.produce(filling(house))
+        house.registry.apply(image(orders))
+        await house.produce(filling(house))
+        await house.world.sleep(20_000)
+        assert house.replica("orders").log.start == 0
+        house.replica("orders").move_start(1)
+        await house.produce(filling(house))
+        await house.world.sleep(20_000)
+        assert house.replica("orders").log.start == 1
+        await house.world.sleep(30_000)
+        assert house.replica("orders").log.start > 40
+
+    simulate(scenario, 1)
+
+
 def test_idle_producers_expire() -> None:
     async def scenario(simulation: Simulation) -> None:
         machine = simulation.machine("one")

@@ -263,6 +263,14 @@ def test_a_zstd_window_above_the_limit_is_refused() -> None:
         compression.decompress(ZSTD, frame, MIB)
 
 
+def test_a_zstd_window_of_the_limit_is_read_and_the_next_larger_is_not() -> None:
+    # RFC 8878: no declared size, 1 << 10 + (window >> 3), eighths more; one raw block of one byte.
+    frame = b"\x28\xb5\x2f\xfd\x00%c\x09\x00\x00x"
+    assert compression.decompress(ZSTD, frame % (17 << 3), 1) == b"x"
+    with pytest.raises(Malformed, match="does not unpack"):
+        compression.decompress(ZSTD, frame % (17 << 3 | 1), 1)
+
+
 def test_libraries_load_at_the_first_use_of_their_codec() -> None:
     program = (
         "import sys; from streambus.protocol import compression as c;"

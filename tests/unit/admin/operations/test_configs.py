@@ -118,24 +118,12 @@ def test_a_broker_is_described_by_its_id_and_all_brokers_by_no_name() -> None:
         ("topic", "nowhere", (3, "This server does not host topic 'nowhere'.")),
         ("topic", "", (17, "Topic name is invalid: the empty string is not allowed")),
         ("topic", "..", (17, "Topic name is invalid: '..' is not allowed")),
-        (
-            "broker",
-            "7",
-            (42, "Unexpected broker id '7': expected 1, or an empty name for all brokers."),
-        ),
-        (
-            "broker",
-            "one",
-            (42, "Unexpected broker id 'one': expected 1, or an empty name for all brokers."),
-        ),
+        ("broker", "7", (102, "No node with id 7 found.")),
+        ("broker", "one", (42, "Node id must be an integer, but it is: one")),
         (
             "broker",
             "9" * 5_000,  # more digits than Python makes a number of
-            (
-                42,
-                "Unexpected broker id '9999999999999999': expected 1, or an empty name for all "
-                "brokers.",
-            ),
+            (42, f"Node id must be an integer, but it is: {'9' * 100}"),
         ),
     ],
 )

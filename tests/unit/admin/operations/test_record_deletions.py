@@ -74,6 +74,7 @@ def test_what_has_no_such_records_says_why() -> None:
         await desk.create("orders")
         await desk.create("compacted", cleanup_policy="compact")
         await desk.create("both", cleanup_policy="compact,delete")
+        await desk.create("kept", cleanup_policy="")
         await desk.create("__consumer_offsets")
         items = tuple(
             [
@@ -84,6 +85,7 @@ def test_what_has_no_such_records_says_why() -> None:
                     ("compacted", 0),
                     ("__consumer_offsets", 0),
                     ("both", 0),
+                    ("kept", 0),
                 )
             ]
         )
@@ -98,7 +100,7 @@ def test_what_has_no_such_records_says_why() -> None:
             ),
             (17, "Topic '__consumer_offsets' is the broker's own: only it deletes there."),
         ]
-        assert reply[4] == LogStart("both", 0, 0)
+        assert reply[4:] == (LogStart("both", 0, 0), LogStart("kept", 0, 0))
 
     on_broker(scenario)
 

@@ -93,7 +93,8 @@ def test_the_prefixes_that_have_configs_are_bounded(monkeypatch: pytest.MonkeyPa
 def test_the_configs_of_one_resource_are_bounded(
     name: str, kind: ResourceKind, config: str
 ) -> None:
-    long = ",".join(["delete"] * (CONFIGS_BYTES_MAX // 6))
-    answer = refused(cluster(), changed(name, config, long, kind))
-    assert isinstance(answer, PolicyViolation)
-    assert str(answer) == "the values of all configs together have at most 1048576 characters"
+    blanks = "\u2003" * (CONFIGS_BYTES_MAX // 3)  # of three bytes each
+    for long in (",".join(["delete"] * (CONFIGS_BYTES_MAX // 6)), f"{blanks}delete"):
+        answer = refused(cluster(), changed(name, config, long, kind))
+        assert isinstance(answer, PolicyViolation)
+        assert str(answer) == "the values of all configs together have at most 32767 bytes"

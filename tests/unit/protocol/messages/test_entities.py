@@ -1,11 +1,15 @@
 """Twin of streambus/protocol/messages/entities.py; property tests compare it with kio's reader."""
 
+from dataclasses import dataclass, field
+
 import pytest
 from kio.schema.errors import ErrorCode
 
 from streambus.errors import Malformed
 from streambus.protocol import api
 from streambus.protocol.messages import control
+from streambus.protocol.messages.entities import entity_reader
+from streambus.protocol.wire import Reader
 
 
 def decode(key: int, version: int, data: bytes):
@@ -69,3 +73,18 @@ def test_a_resource_without_a_name_is_malformed():
 def test_a_tag_that_nobody_knows_yet_is_stepped_over():
     data = b"\x01" + b"\x01" + b"\x00" + b"\x01\x63\x03abc"
     assert decode(api.METADATA, 12, data).topics == ()
+
+
+@dataclass(frozen=True)
+class Tagged:
+    name: str | None = field(metadata={"kafka_type": "string", "tag": 0}, default=None)
+
+
+def test_a_tagged_text_is_absent_where_it_is_null_and_never_null_itself():
+    def read(data: bytes) -> Tagged:
+        return entity_reader(Tagged)(Reader(memoryview(data), 0, len(data), flexible=True))
+
+    assert read(b"\x00") == Tagged(None)
+    assert read(b"\x01\x00\x03\x03ab") == Tagged("ab")
+    with pytest.raises(Malformed):
+        read(b"\x01\x00\x01\x00")

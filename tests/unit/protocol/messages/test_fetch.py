@@ -95,3 +95,19 @@ def test_replica_tags_are_kept_by_partition():
     wanted.replica_tags = {1: (b"d" * 16, 55)}
     assert decode(body(18, wanted), 18).replica_tags == {1: (b"d" * 16, 55)}
     assert decode(body(16, wanted), 16).replica_tags == {}
+
+
+def test_endpoints_are_written_and_read_from_version_16_on():
+    endpoints = [(7, "there", 9092, None)]
+
+    def frame(version: int, given: list[wire.NodeEndpoint]) -> memoryview:
+        pieces = fetch.encode_response(7, version, 0, 0, 0, [], given)
+        return memoryview(b"".join(pieces))
+
+    def read(data: memoryview, version: int) -> list[wire.NodeEndpoint]:
+        # After length, correlation id and the header's tags.
+        return fetch.decode_response(data, 9, len(data), version).node_endpoints
+
+    assert read(frame(16, endpoints), 16) == endpoints
+    assert frame(15, endpoints) == frame(15, [])
+    assert read(frame(16, endpoints), 15) == []  # a tag that version 15 does not know

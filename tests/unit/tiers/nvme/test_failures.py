@@ -10,7 +10,7 @@ from app.tiers.nvme.failures import DiskFailed, DiskFull, storage_failed
 @pytest.mark.parametrize(
     ("number", "kind", "advice"),
     [
-        (errno.ENOSPC, DiskFull, "free space there"),
+        (errno.ENOSPC, DiskFull, "free space there, room for a segment"),
         (errno.EDQUOT, DiskFull, "continues by itself"),
         (errno.EROFS, DiskFailed, "write access"),
         (errno.EACCES, DiskFailed, "/data/wal: cannot be written"),
