@@ -7,13 +7,15 @@ UV := $(BIN)/uv pip install --quiet --python $(BIN)/python
 PYTEST := $(BIN)/python -m pytest
 WORKERS ?= 2
 
-.PHONY: run test lint format docs bench fuzz crash clean lock debian kafka-tools kafka-tools-offered
+.PHONY: run test lint format docs bench bench-kafka librdkafka fuzz crash clean lock debian kafka-tools kafka-tools-offered \
+  clients clients-quick client-java client-go client-node client-rust test-clients compatibility \
+  diff-kafka mutate coverage
 
 run: $(VENV)/.server
 	$(BIN)/streambus dev
 
 # Everything that CI runs.
-test: $(VENV)/.dev debian kafka-tools-offered lint
+test: $(VENV)/.dev debian kafka-tools-offered clients-quick lint
 	$(PYTEST) -q -n $(WORKERS) --dist loadfile
 
 lint: $(VENV)/.dev
@@ -34,16 +36,32 @@ docs: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.hot_path
 
+# The race against Apache Kafka, into docs/performance.md. It goes on where it was cut:
+# `make bench-kafka RACE="--rounds 1 --only 1k-1,open-1"`; `RACE=--help` lists what it takes.
+RACE ?=
+bench-kafka: $(VENV)/.dev librdkafka
+	$(BIN)/python -m benchmarks.race $(RACE)
+
+# What the load generators are built with.
+librdkafka:
+	@if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+	  command -v cc >/dev/null && [ -e /usr/include/librdkafka/rdkafka.h ] || \
+	    { apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+	      librdkafka-dev gcc libc6-dev >/dev/null; }; \
+	else echo "not root on Debian: the race needs a C compiler and the headers of librdkafka"; fi
+
 # A million inputs for each door; `make fuzz SEED=7 INPUTS=100000` for another run.
 INPUTS ?= 1000000
 SEED ?= 1
 LIVES ?= 300
 REST_SECONDS ?= 3600
+LIVE_SECONDS ?= 600
 fuzz: $(VENV)/.dev
 	$(BIN)/python -m tests.fuzz.records $(INPUTS) $(SEED)
 	$(BIN)/python -m tests.fuzz.frames $(INPUTS) $(SEED)
 	$(BIN)/python -m tests.fuzz.wal $(INPUTS) $(SEED)
 	$(BIN)/python -m tests.fuzz.rest $(REST_SECONDS) $(SEED)
+	$(BIN)/python -m tests.fuzz.live $(LIVE_SECONDS) $(SEED)
 	$(BIN)/python -m tests.property.admission $(INPUTS) $(SEED)
 	$(BIN)/python -m tests.sim.run $(LIVES) $(SEED)
 
@@ -51,6 +69,95 @@ fuzz: $(VENV)/.dev
 ROUNDS ?= 300
 crash: $(VENV)/.dev
 	CRASH_ROUNDS=$(ROUNDS) $(PYTEST) -q tests/crash --timeout 3600
+
+# Clients that we did not write, in their own languages (tests/clients/README.md), built into
+# .cache/clients from versions and hashes that are committed beside their programs.
+CLIENTS := .cache/clients
+clients: $(VENV)/.dev debian client-java client-go client-node client-rust
+
+client-java: $(CLIENTS)/java/classes/Speaker.class
+client-go: $(CLIENTS)/go/speak
+client-node: $(CLIENTS)/node/.fetched
+
+# Those that build in seconds, where their toolchains are; the tests skip the others, and say so.
+clients-quick:
+	@MAKE="$(MAKE)" tests/clients/quick.sh
+
+test-clients: clients
+	$(PYTEST) -q -n $(WORKERS) --dist loadfile tests/clients
+
+# Run them all, and write docs/compatibility.md from what came out.
+compatibility: clients
+	-CLIENTS_RUN=$(CLIENTS)/run.json $(PYTEST) -q -p no:xdist tests/clients \
+	  --deselect tests/clients/test_compatibility_page.py
+	$(BIN)/python -m tests.clients.compatibility $(CLIENTS)/run.json
+
+$(CLIENTS)/java/.fetched: $(addprefix tests/clients/java/,pom.xml jars.sha256)
+	rm -rf $(@D)
+	mvn -q -B -Dstyle.color=never -f tests/clients/java/pom.xml \
+	  -DoutputDirectory=$(CURDIR)/$(@D)/jars \
+	  org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies
+	touch $@
+
+$(CLIENTS)/java/classes/Speaker.class: $(CLIENTS)/java/.fetched tests/clients/java/src/main/java/Speaker.java
+	cd $(CLIENTS)/java/jars && sha256sum *.jar | diff $(CURDIR)/tests/clients/java/jars.sha256 -
+	javac --release 11 -Xlint:all -d $(@D) -cp '$(CLIENTS)/java/jars/*' \
+	  tests/clients/java/src/main/java/Speaker.java
+
+GO := cd tests/clients/go && CGO_ENABLED=0 GOTOOLCHAIN=local GOFLAGS=-mod=readonly go
+$(CLIENTS)/go/.fetched: $(addprefix tests/clients/go/,go.mod go.sum)
+	mkdir -p $(@D)
+	$(GO) mod download
+	touch $@
+
+$(CLIENTS)/go/speak: $(CLIENTS)/go/.fetched $(addprefix tests/clients/go/,main.go admin.go)
+	$(GO) build -buildvcs=false -ldflags='-s -w' -o $(CURDIR)/$@ .
+
+$(CLIENTS)/node/.fetched: $(addprefix tests/clients/node/,package.json package-lock.json .npmrc)
+	mkdir -p $(@D)
+	cp $^ $(@D)
+	cd $(@D) && npm ci --ignore-scripts --no-audit --no-fund
+	touch $@
+
+client-rust: $(CLIENTS)/rust/.assembled
+	cargo build --quiet --locked --manifest-path $(CLIENTS)/rust/Cargo.toml \
+	  --target-dir $(CLIENTS)/rust/target
+
+# crates.lock is a Cargo.lock without the lines that say where crates come from. What stands in them
+# is cargo's business: they are put back as it writes them here, and it checks the checksums below.
+CRATES := tests/clients/rust
+$(CLIENTS)/rust/.assembled: $(addprefix $(CRATES)/,Cargo.toml crates.lock) $(shell find $(CRATES)/src -type f)
+	mkdir -p $(@D)
+	rm -rf $(@D)/src $(@D)/Cargo.lock
+	cp -r $(CRATES)/Cargo.toml $(CRATES)/src $(@D)
+	cargo generate-lockfile --quiet --manifest-path $(@D)/Cargo.toml
+	source="$$(grep -m1 '^source = ' $(@D)/Cargo.lock)" && \
+	  awk -v source="$$source" '/^checksum = / { print source } { print }' $(CRATES)/crates.lock \
+	  > $(@D)/Cargo.lock
+	touch $@
+
+# Every case to Apache Kafka 4.4 and to us (docs/differences.md); Kafka comes through Maven once, into
+# .cache/kafka. `make diff-kafka CASES=fetch`, `make diff-kafka RANDOM=500 SEED=7`.
+CASES ?=
+RANDOM ?= 0
+diff-kafka: $(VENV)/.dev
+	$(BIN)/python -m tests.diff.run $(CASES) --random $(RANDOM) --seed $(SEED)
+
+# A hundred lines of the cores, each changed a little in a copy of the tree: at least 90 must make a
+# test fail (tests/mutation). `make mutate SEED=7 MUTANTS=20` for others.
+MUTANTS ?= 100
+mutate: $(VENV)/.dev
+	$(BIN)/python -m tests.mutation.run $(MUTANTS) $(SEED)
+
+# Which lines the tests reach, by package, and the floors (tests/tidy/floors.py). Kills, clients and
+# fuzzers add minutes and no lines, so they are not run.
+COVERED := $(addprefix tests/,unit golden transcripts property contract sim integration)
+coverage: $(VENV)/.dev
+	rm -rf .cache/coverage
+	mkdir -p .cache/coverage
+	$(BIN)/coverage run -m pytest -q -n $(WORKERS) --dist loadfile $(COVERED)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/python -m tests.tidy.floors
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis
