@@ -112,3 +112,13 @@ def test_tags_that_run_over_the_end_or_are_too_many_are_malformed(data):
 def test_endpoints_come_back_as_they_went():
     nodes = [(1, "127.0.0.1", 9092, None), (2, "host", 9093, "rack")]
     assert wire.read_endpoints(reader(wire.encode_endpoints(nodes))) == nodes
+
+
+def test_as_many_tagged_fields_as_the_limit_are_read_and_no_more():
+    sections = [wire.encode_tags([(tag, b"") for tag in range(count)]) for count in (32, 33)]
+    assert [tag for tag, _ in reader(sections[0]).tagged()] == list(range(32))
+    assert wire.skip_tags(memoryview(sections[0]), 0, len(sections[0])) == len(sections[0])
+    with pytest.raises(Malformed, match="33 tagged fields"):
+        reader(sections[1]).skip_tagged()
+    with pytest.raises(Malformed, match="33 tagged fields"):
+        wire.skip_tags(memoryview(sections[1]), 0, len(sections[1]))
