@@ -42,7 +42,7 @@ class Command(msgspec.Struct, frozen=True, tag=True):
         """What must be allowed. A command of several `items` has one touch for each, in their
         order, and each is refused by itself; any other command is refused as a whole. Empty where
         the answer shows only what its asker may describe."""
-        raise NotImplementedError
+        raise AssertionError(f"{type(self).__name__} does not say what it touches")
 
 
 class Failed(msgspec.Struct, frozen=True, tag=True):
