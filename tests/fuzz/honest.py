@@ -11,6 +11,7 @@ import logging
 import socket
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -25,7 +26,7 @@ REFUSAL_SECONDS = 5.0  # how long after the crowd's peak a newcomer may still fi
 PATIENCE_SECONDS = 20.0
 
 
-class Honest:
+class Honest(ABC):
     """Runs `turn` until it is told to stop; `complaints` is what went wrong."""
 
     def __init__(self, name: str) -> None:
@@ -50,10 +51,11 @@ class Honest:
     def took(self, began: float) -> None:
         self.slowest_ms = max(self.slowest_ms, (time.monotonic() - began) * 1000)
 
+    @abstractmethod
     def turn(self) -> None:
-        raise NotImplementedError
+        """What it does over and over until it is stopped."""
 
-    def end(self) -> None:
+    def end(self) -> None:  # noqa: B027 (most have nothing to do)
         """The last thing that its thread does."""
 
     def _run(self) -> None:

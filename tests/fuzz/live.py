@@ -143,7 +143,8 @@ def besieged(broker: BrokerProcess, attack: Attack, seconds: float, crowd_size: 
     complaints = []
     try:
         asyncio.run(assault(attack, seconds, CLIENTS, crowd_size))
-        time.sleep(0.5)  # they go on after it
+        sent = writer.sent
+        eventually(lambda: writer.sent > sent)  # they go on after it
     finally:
         for each in (writer, prober, newcomer):
             each.stop()
