@@ -38,6 +38,7 @@ bench: $(VENV)/.dev
 
 # The race against Apache Kafka, into docs/performance.md. It goes on where it was cut:
 # `make bench-kafka RACE="--rounds 1 --only 1k-1,open-1"`; `RACE=--help` lists what it takes.
+# `make bench-kafka RACE="--profile 1k-12"` shows where the time goes (Debian: linux-perf).
 RACE ?=
 bench-kafka: $(VENV)/.dev librdkafka
 	$(BIN)/python -m benchmarks.race $(RACE)

@@ -1,7 +1,8 @@
 """`make bench-kafka`: StreamBus and Apache Kafka by turns, row after row, round after round.
 
 Each result is kept as soon as it is there: a race that was cut goes on where it was. `--render`
-writes docs/performance.md, docs/performance.svg and results.json out of what is kept.
+writes docs/performance.md, docs/performance.svg and results.json out of what is kept. `--profile`
+runs rows on StreamBus alone, under perf, and draws docs/flames.
 """
 
 import argparse
@@ -10,16 +11,34 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
+from pathlib import Path
 
 from confluent_kafka import KafkaException
 
-from benchmarks.race import keeping, loads, pages
-from benchmarks.race.contenders import Certificate, Contender, contender
+from benchmarks.race import keeping, loads, pages, profiles
+from benchmarks.race.contenders import (
+    FSYNC,
+    KAFKA,
+    NEITHER,
+    SINK,
+    STREAMBUS,
+    Certificate,
+    Contender,
+    Kafka,
+    StreamBus,
+)
 from benchmarks.race.keeping import Place
 from benchmarks.race.rows import ROWS, Row, Scale, warm_up
+from benchmarks.race.sink import Sink
 
 SPACE_GB_MIN = 15
+CONTENDERS: dict[str, Callable[[Path, str, Certificate | None], Contender]] = {
+    STREAMBUS: StreamBus,
+    KAFKA: Kafka,
+    SINK: Sink,
+}
 
 
 def main() -> None:
@@ -27,17 +46,17 @@ def main() -> None:
     if chosen.render:
         pages.render()
         return
-    rows = [row for row in ROWS if not chosen.only or row.key in chosen.only.split(",")]
-    if not rows:
-        keys = ", ".join(row.key for row in ROWS)
-        raise SystemExit(f"--only {chosen.only}: the rows are {keys}")
+    rows = _chosen_rows(chosen.profile or chosen.only)
     loads.build_tools()
+    # A race that is told to end ends its brokers.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    if chosen.profile:
+        profiles.profile(rows, chosen.column, Scale(chosen.scale))
+        return
     if loads.space_left_gb() < SPACE_GB_MIN:
         raise SystemExit(f"the race needs {SPACE_GB_MIN} GB of disk below {loads.CACHE}")
     for row in rows if chosen.fresh else ():
         keeping.drop(row.key)
-    # A race that is told to end ends its brokers.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with ExitStack() as stack:
         race = Race(Scale(chosen.scale), stack)
         race.run(rows, chosen.rounds, time.monotonic() + chosen.minutes * 60)
@@ -47,6 +66,14 @@ def main() -> None:
         raise SystemExit("\n".join(["These runs failed and are not kept:", *race.failures]))
 
 
+def _chosen_rows(keys: str) -> list[Row]:
+    """Those of `keys`, all of them if it is empty."""
+    known = {row.key for row in ROWS}
+    if unknown := set(filter(None, keys.split(","))) - known:
+        raise SystemExit(f"no row is called {', '.join(unknown)}: {', '.join(sorted(known))}")
+    return [row for row in ROWS if not keys or row.key in keys.split(",")]
+
+
 def _options() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(prog="python -m benchmarks.race", description=__doc__)
     options.add_argument("--rounds", type=int, default=5)
@@ -54,6 +81,12 @@ def _options() -> argparse.ArgumentParser:
     options.add_argument("--minutes", type=float, default=1e6, help="begin nothing after so many")
     options.add_argument("--fresh", action="store_true", help="forget what the rows have")
     options.add_argument("--render", action="store_true", help="run nothing, write the documents")
+    options.add_argument(
+        "--profile", default="", help="rows by key, with commas: run them under perf on StreamBus"
+    )
+    options.add_argument(
+        "--column", choices=(FSYNC, NEITHER), default=NEITHER, help="of the profile"
+    )
     options.add_argument(
         "--scale", type=float, default=1, help="less than 1: small counts, nothing is kept"
     )
@@ -81,15 +114,13 @@ class Race:
     def run(self, rows: list[Row], rounds: int, until: float) -> None:
         for number in range(1, rounds + 1):
             for row in rows:
-                for column in row.columns if number <= row.rounds_max else ():
-                    sides = row.sides if number % 2 else tuple(reversed(row.sides))
-                    for side in sides:
-                        if time.monotonic() > until:
-                            print("The minutes are over; what is missing comes next time.")
-                            return
-                        place = Place(row.key, column, side, number)
-                        if not (self._scale.amount == 1 and keeping.kept(place)):
-                            self._try(row, place)
+                for column, side in row.cells(number):
+                    if time.monotonic() > until:
+                        print("The minutes are over; what is missing comes next time.")
+                        return
+                    place = Place(row.key, column, side, number)
+                    if not (self._scale.amount == 1 and keeping.kept(place)):
+                        self._try(row, place)
             print(f"-- round {number} is done --", flush=True)
         for key, seconds in sorted(self._seconds.items(), key=lambda each: -each[1]):
             print(f"{seconds:7.1f} s  {key}")
@@ -108,19 +139,15 @@ class Race:
 
     def _one(self, row: Row, place: Place) -> None:
         began = time.monotonic()
-        reads_back = not keeping.was_read_back(place)
-        if row.alone:
-            broker = self._alone(place)
-            loads.settle(row.memory_mb)
-            try:
-                figures = row.run(broker, self._scale, reads_back)
-            finally:
+        broker = self._alone(place) if row.alone else self._shared(place.side, place.column)
+        reads_back = broker.keeps_records and not keeping.was_read_back(place)
+        loads.settle(row.memory_mb)
+        try:
+            figures = row.run(broker, self._scale, reads_back)
+        finally:
+            if row.alone:
                 _end(broker)
                 shutil.rmtree(broker.folder)
-        else:
-            broker = self._shared(place.side, place.column)
-            loads.settle(row.memory_mb)
-            figures = row.run(broker, self._scale, reads_back)
         if self._scale.amount == 1:
             keeping.keep(place, figures, read_back=reads_back)
         seconds = time.monotonic() - began
@@ -134,7 +161,7 @@ class Race:
     def _alone(self, place: Place) -> Contender:
         self._count += 1
         folder = self._folder / f"alone-{self._count}"
-        return contender(place.side, folder, place.column)
+        return CONTENDERS[place.side](folder, place.column, None)
 
     def _shared(self, side: str, column: str) -> Contender:
         """The broker of this column that lives through the race, warmed up."""
@@ -144,16 +171,17 @@ class Race:
         began = time.monotonic()
         self._count += 1
         folder = self._folder / f"{side}-{column}-{self._count}"
-        broker = contender(side, folder, column, self._certificate)
+        broker = CONTENDERS[side](folder, column, self._certificate)
         self._stack.callback(_end, broker)
         broker.start()
-        warm_up(broker, self._scale)
+        if broker.keeps_records:
+            warm_up(broker, self._scale)
+            if self._scale.amount == 1:
+                keeping.keep_machine({f"{side}, {column}": broker.differences})
         self._living[side, column] = broker
-        if self._scale.amount == 1:
-            keeping.keep_machine({f"{side}, {column}": broker.differences})
         print(
             f"{side} ({column}) is up and warm after {time.monotonic() - began:.0f} s; not as by "
-            f"default: {'; '.join(broker.differences)}",
+            f"default: {'; '.join(broker.differences) or 'nothing'}",
             flush=True,
         )
         return broker

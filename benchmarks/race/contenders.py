@@ -2,7 +2,8 @@
 
 Each is started with its defaults; whatever differs from them is in `differences`, is printed before
 the race and stands in docs/performance.md. Two columns: "fsync", where both acknowledge what is on
-stable storage, and "neither", where both acknowledge from memory.
+stable storage, and "neither", where both acknowledge from memory. A third, "unkept", is the sink's
+(sink.py), which keeps nothing.
 """
 
 import json
@@ -12,6 +13,7 @@ import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 from urllib.request import urlopen
 
 from benchmarks.broker import BrokerProcess, free_port
@@ -19,8 +21,8 @@ from benchmarks.kafka_process import KafkaProcess
 from benchmarks.race import usage
 from benchmarks.race.asking import knows_its_broker, seconds_until
 
-FSYNC, NEITHER = "fsync", "neither"
-STREAMBUS, KAFKA = "StreamBus", "Kafka"
+FSYNC, NEITHER, UNKEPT = "fsync", "neither", "unkept"
+STREAMBUS, KAFKA, SINK = "StreamBus", "Kafka", "sink"
 
 KAFKA_HEAP = "1g"
 # What Kafka's own start script gives to Java, besides the heap.
@@ -66,12 +68,32 @@ class Pauses:
     max_ms: float
 
 
+class Started(Protocol):
+    """A process that `launch` starts."""
+
+    port: int
+    process: subprocess.Popen[bytes] | None
+
+    @property
+    def pid(self) -> int: ...
+
+    def launch(self) -> None: ...
+
+    def stop(self) -> int: ...
+
+    def kill(self) -> None: ...
+
+    def log(self) -> str: ...
+
+
 class Contender(ABC):
     """A broker in `folder`, in one column of the race."""
 
     name: str
-    process: BrokerProcess | KafkaProcess
+    process: Started
     tls_port: int | None = None
+    keeps_records = True
+    """Whether its topics are made and deleted, and have what was written to them."""
 
     def __init__(self, folder: Path, column: str) -> None:
         self.folder = folder
@@ -235,9 +257,3 @@ class Kafka(Contender):
         if not new:
             return Pauses(0, 0.0, 0.0)
         return Pauses(len(new), new[min(len(new) - 1, int(len(new) * 0.99))], new[-1])
-
-
-def contender(
-    name: str, folder: Path, column: str, certificate: Certificate | None = None
-) -> Contender:
-    return {STREAMBUS: StreamBus, KAFKA: Kafka}[name](folder, column, certificate)

@@ -5,10 +5,14 @@ Every ratio has the floor besides its goal: no row worse than Kafka.
 
 from dataclasses import dataclass
 
-from benchmarks.race.contenders import FSYNC, KAFKA, NEITHER, STREAMBUS
+from benchmarks.race.contenders import FSYNC, KAFKA, NEITHER, SINK, STREAMBUS, UNKEPT
 from benchmarks.race.keeping import Results, Spread
 
 MORE_IS_BETTER = {"MB/s", "records/s", "requests/s", "read MB/s", "scrapes", "posts"}
+
+# Figures in which no broker can be better than the sink. CPU is not among them: a broker that is
+# slower is handed more at once, and then receiving costs it less.
+BOUND_BY_THE_CLIENT = ("MB/s", "records/s", "requests/s", "p50 us", "p99 us")
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,9 @@ class Goal:
     def at_least(self) -> bool:
         return self.figure in MORE_IS_BETTER
 
+    def is_met_by(self, value: float) -> bool:
+        return value >= self.bound if self.at_least else value <= self.bound
+
     @property
     def text(self) -> str:
         sign = "≥" if self.at_least else "≤"
@@ -56,12 +63,32 @@ class Verdict:
     kafka: Spread | None
     value: float
     """The ratio of the medians, or what stands on its own."""
+    sink: Spread | None = None
+    """None where it has not run, or is no bound to the figure."""
 
     @property
     def met(self) -> bool:
-        if self.goal.at_least:
-            return self.value >= self.goal.bound
-        return self.value <= self.goal.bound
+        return self.goal.is_met_by(self.value)
+
+    @property
+    def is_out_of_reach(self) -> bool:
+        """Whether it is missed, and would be by any broker: not one round of the sink reaches it,
+        nor of ours."""
+        if self.met or self.sink is None:
+            return False
+        seen = (*self.sink.values, *self.ours.values)
+        return not any(self.goal.is_met_by(self.to_kafka(value)) for value in seen)
+
+    @property
+    def client_alone(self) -> float | None:
+        """What the load generator does with the sink in its best round."""
+        if self.sink is None:
+            return None
+        return self.sink.most if self.goal.at_least else self.sink.least
+
+    def to_kafka(self, value: float) -> float:
+        assert self.kafka is not None
+        return value / self.kafka.median
 
     @property
     def text(self) -> str:
@@ -154,4 +181,6 @@ def verdict(results: Results, goal: Goal) -> Verdict | None:
     kafka = results.spread(goal.row, goal.pairing.against, KAFKA, goal.figure)
     if kafka is None or not kafka.median:
         return None
-    return Verdict(goal, ours, kafka, ours.median / kafka.median)
+    bounds = goal.figure in BOUND_BY_THE_CLIENT
+    sink = results.spread(goal.row, UNKEPT, SINK, goal.figure) if bounds else None
+    return Verdict(goal, ours, kafka, ours.median / kafka.median, sink)

@@ -14,6 +14,7 @@ from typing import Any
 
 from benchmarks.kafka_process import VERSION
 from benchmarks.race.loads import CACHE, Figures
+from benchmarks.race.profiles import kept_profiles
 
 RESULTS = CACHE / "results"
 MACHINE = CACHE / "machine.json"
@@ -117,6 +118,7 @@ class Results:
         self.rows = rows
         self.machine: dict[str, str] = said["machine"]
         self.differences: dict[str, list[str]] = said["differences"]
+        self.profiles: dict[str, Any] = said.get("profiles", {})
 
     @classmethod
     def gathered(cls) -> "Results":
@@ -127,7 +129,8 @@ class Results:
             cell = rows.setdefault(path.parent.name, {}).setdefault(f"{column} {side}", {})
             for figure, value in json.loads(path.read_text())["figures"].items():
                 cell.setdefault(figure, []).append(round(value, 4))
-        return cls(rows, json.loads(MACHINE.read_text()))
+        said = json.loads(MACHINE.read_text()) | {"profiles": kept_profiles()}
+        return cls(rows, said)
 
     @classmethod
     def read(cls, path: Path) -> "Results":
@@ -135,7 +138,12 @@ class Results:
         return cls(said["rows"], said)
 
     def write(self, path: Path) -> None:
-        said = {"machine": self.machine, "differences": self.differences, "rows": self.rows}
+        said = {
+            "machine": self.machine,
+            "differences": self.differences,
+            "profiles": self.profiles,
+            "rows": self.rows,
+        }
         path.write_text(json.dumps(said, indent=1, sort_keys=True) + "\n")
 
     def spread(self, row: str, column: str, side: str, figure: str) -> Spread | None:

@@ -29,6 +29,7 @@ SOURCES = {
     "librdkafka_load": (HERE / "librdkafka_load.c", "-lrdkafka"),
     "loadgen": (HERE / "loadgen.c",),
     "relay": (HERE / "race" / "relay.c",),
+    "sink": (HERE / "race" / "sink.c",),
 }
 RETENTION_BYTES = 1_000_000_000  # of a topic: Kafka's retention.bytes is per partition, so is ours
 LOAD_SECONDS_MAX = 180
@@ -112,8 +113,12 @@ def _serves(admin: AdminClient, name: str, count: int) -> bool:
 
 @contextmanager
 def topic(contender: Contender, partitions: int) -> Iterator[str]:
-    """A topic for one run, empty at its start and deleted at its end."""
-    name = f"race-{time.monotonic_ns()}"
+    """A topic for one run, empty at its start and deleted at its end. Its name ends in the number
+    of its partitions: the sink goes by that."""
+    name = f"race-{time.monotonic_ns()}-{partitions}"
+    if not contender.keeps_records:
+        yield name
+        return
     create(contender, {name: partitions})
     try:
         yield name

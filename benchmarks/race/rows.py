@@ -13,13 +13,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from benchmarks.race import loads, lone
-from benchmarks.race.contenders import FSYNC, KAFKA, NEITHER, STREAMBUS, Contender, StreamBus
+from benchmarks.race.contenders import (
+    FSYNC,
+    KAFKA,
+    NEITHER,
+    SINK,
+    STREAMBUS,
+    UNKEPT,
+    Contender,
+    StreamBus,
+)
 from benchmarks.race.loads import Figures
 
 BOTH = (FSYNC, NEITHER)
 HOT = "race-hot"  # of one partition, written once and read often
 SCRAPE_PAUSE_S = 0.1
 EVERY_ROUND = 1_000
+SINK_ROUNDS_MAX = 3
 
 
 @dataclass(frozen=True)
@@ -62,6 +72,17 @@ class Row:
     rounds_max: int = EVERY_ROUND
     alone: bool = False
     """Its brokers are its own: `run` starts what it gets."""
+    sinks: bool = False
+    """The sink runs it too, which shows what the load generator can do at most."""
+
+    def cells(self, number: int) -> Iterator[tuple[str, str]]:
+        """What runs in a round, in its order: (column, side)."""
+        if number <= self.rounds_max:
+            for column in self.columns:
+                for side in self.sides if number % 2 else reversed(self.sides):
+                    yield column, side
+        if self.sinks and number <= SINK_ROUNDS_MAX:
+            yield UNKEPT, SINK
 
 
 def bulk(
@@ -206,32 +227,62 @@ RECORDS_S = ("records/s", "CPU s/M records")
 TAILS = ("p50 us", "p99 us")
 
 ROWS = (
-    Row("1k-1", "produce 1 KB x 1 partition", bulk(1, 800_000, 1024), MB_S, memory_mb=1200),
+    Row(
+        "1k-1",
+        "produce 1 KB x 1 partition",
+        bulk(1, 800_000, 1024),
+        MB_S,
+        memory_mb=1200,
+        sinks=True,
+    ),
     Row(
         "1k-12",
         "produce 1 KB x 12 partitions",
         bulk(12, 800_000, 1024),
         (*MB_S, "RSS MB", "RSS MB, total", "PSS MB, total"),
         memory_mb=1200,
+        sinks=True,
     ),
-    Row("1k-100", "produce 1 KB x 100 partitions", bulk(100, 600_000, 1024), MB_S, memory_mb=1000),
-    Row("open-1", "1,000/s, 1 connection", paced(1, "open", 1_000, 4), TAILS),
-    Row("open-16", "1,000/s, 16 connections", paced(16, "open", 1_000, 4), TAILS),
-    Row("open-5k", "5,000/s, 16 connections", paced(16, "open", 5_000, 4), (*TAILS, "unanswered")),
+    Row(
+        "1k-100",
+        "produce 1 KB x 100 partitions",
+        bulk(100, 600_000, 1024),
+        MB_S,
+        memory_mb=1000,
+        sinks=True,
+    ),
+    Row("open-1", "1,000/s, 1 connection", paced(1, "open", 1_000, 4), TAILS, sinks=True),
+    Row("open-16", "1,000/s, 16 connections", paced(16, "open", 1_000, 4), TAILS, sinks=True),
+    Row(
+        "open-5k",
+        "5,000/s, 16 connections",
+        paced(16, "open", 5_000, 4),
+        (*TAILS, "unanswered"),
+        sinks=True,
+    ),
     Row(
         "closed-16",
         "one-record requests, 16 connections x 4 in flight",
         paced(16, "closed", 4, 3),
         ("requests/s", "p50 us", "p99 us", "CPU us/request"),
+        sinks=True,
     ),
     Row("relay", "produce to consume, 1,000/s", relayed, TAILS),
-    Row("100b-1", "produce 100 B x 1 partition", bulk(1, 4_000_000, 100), RECORDS_S, memory_mb=600),
+    Row(
+        "100b-1",
+        "produce 100 B x 1 partition",
+        bulk(1, 4_000_000, 100),
+        RECORDS_S,
+        memory_mb=600,
+        sinks=True,
+    ),
     Row(
         "100b-12",
         "produce 100 B x 12 partitions",
         bulk(12, 4_000_000, 100),
         RECORDS_S,
         memory_mb=600,
+        sinks=True,
     ),
     Row(
         "lz4",
@@ -239,6 +290,7 @@ ROWS = (
         bulk(12, 600_000, 1024, payload="json", options=("compression.codec=lz4",)),
         MB_S,
         memory_mb=600,
+        sinks=True,
     ),
     Row(
         "1m",
@@ -246,6 +298,7 @@ ROWS = (
         bulk(1, 700, 1_000_000, options=("message.max.bytes=1048000",)),
         MB_S,
         memory_mb=1200,
+        sinks=True,
     ),
     Row("consume", "consume 1 KB, hot", consumed, MB_S, (NEITHER,), memory_mb=600),
     Row(
