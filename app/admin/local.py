@@ -7,6 +7,7 @@ Trusts  the controller to call with each new image, on the loop.
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
+from functools import partial
 from typing import Any
 
 from app import limits
@@ -14,7 +15,7 @@ from app.admin.authorize import refusal
 from app.admin.operations import OPERATIONS, Itemised, Operation
 from app.admin.parts import Parts
 from app.admin.port import Command, Failed
-from app.admin.turns import Turns
+from app.admin.turns import Turns, aside
 from app.core.manifest.image import Image
 from app.errors import (
     InvalidRequest,
@@ -66,7 +67,8 @@ class LocalAdmin:
 
     async def _ask_items(self, principal: Principal, command: Command, operation: Itemised) -> Any:
         items: Sequence[Any] = getattr(command, operation.items)
-        touches = command.touches()
+        world = self._parts.world
+        touches = await aside(world, len(items), command.touches)
         assert len(items) == len(touches), f"{type(command).__name__}: a touch for each item"
         turns = Turns()
         answers: list[Any] = [None] * len(items)
@@ -76,20 +78,13 @@ class LocalAdmin:
             if answers[place] is None:
                 allowed.append(place)
             await turns.took()
+        done: Sequence[Any] = ()
         if allowed:
             done = await operation.run(
                 self._parts, principal, command, [items[place] for place in allowed]
             )
-            for place, answer in zip(allowed, done, strict=True):
-                answers[place] = answer
-        return operation.reply(
-            tuple(
-                [
-                    Failed.of(answer) if isinstance(answer, StreamBusError) else answer
-                    for answer in answers
-                ]
-            )
-        )
+        told = partial(_told, answers, allowed, done)
+        return operation.reply(await aside(world, len(items), told))
 
     async def watch(self, principal: Principal, query: Command) -> AsyncGenerator[Any, None]:
         if _operation(query).changes:
@@ -122,6 +117,15 @@ class LocalAdmin:
     def _wake(self) -> None:
         for changed in self._watches:
             changed.set()
+
+
+def _told(answers: list[Any], places: Sequence[int], done: Sequence[Any]) -> tuple[Any, ...]:
+    """All answers, those that were `done` in their places and errors as values."""
+    for place, answer in zip(places, done, strict=True):
+        answers[place] = answer
+    return tuple(
+        [Failed.of(answer) if isinstance(answer, StreamBusError) else answer for answer in answers]
+    )
 
 
 def _operation(command: Command) -> Operation:

@@ -6,17 +6,21 @@ Trusts  that `brokers` are live and that `first` differs between topics, so that
 """
 
 from collections.abc import Sequence
+from typing import TypeVar
+
+Id = TypeVar("Id", bound=int)
 
 
 def place(
-    partitions: int, replication_factor: int, brokers: Sequence[int], first: int
-) -> tuple[tuple[int, ...], ...]:
+    partitions: int, replication_factor: int, brokers: Sequence[Id], first: int
+) -> tuple[tuple[Id, ...], ...]:
     """Replicas of each partition, the preferred leader first; the same input, the same places."""
     assert 1 <= replication_factor <= len(brokers), (replication_factor, len(brokers))
     ring = sorted(brokers)
     size = len(ring)
-    rows: list[tuple[int, ...]] = []
-    for partition in range(partitions):
+    rows: list[tuple[Id, ...]] = []
+    round_length = size * max(size - 1, 1)  # then leaders and shifts are where they began
+    for partition in range(min(partitions, round_length)):
         leader = first + partition
         # After each full turn the followers shift by one, or a broker's partitions would all
         # have the same two followers and its loss would double the load of just those.
@@ -30,4 +34,4 @@ def place(
                 ),
             )
         )
-    return tuple(rows)
+    return (tuple(rows) * (partitions // len(rows) + 1))[:partitions] if rows else ()

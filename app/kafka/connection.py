@@ -4,7 +4,7 @@ Owns    the order of work on one connection, and what holds it back.
 Never   decides what an API does, and never touches another connection: bytes that do not parse
         close this one with one event, `connection.refused`.
 Trusts  that all calls come on the loop, and that a handler is done with the request's bytes when it
-        returns: the buffer is used again at once.
+        returns, or holds the buffer's lease: else the buffer is used again at once.
 
 As in Kafka a connection runs one request at a time; only Produce is pipelined. A produce request
 is decided (offsets assigned, bytes copied to the WAL) when it is parsed, and waits in `in_flight`
@@ -14,7 +14,7 @@ and nothing after it is parsed before it is answered. `holds` says what parsing 
 
 import errno
 from collections import deque
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from enum import Enum
 from functools import partial
 from struct import Struct
@@ -31,7 +31,7 @@ from app.model import ANONYMOUS, Principal
 from app.security.ports import Operation
 from app.telemetry import events
 from app.world.ports import Channel, FileRange
-from streambus.errors import Malformed
+from streambus.errors import Malformed, Unavailable
 from streambus.protocol import frames
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ PIPELINE = 4  # CONNECTION_PIPELINE_MAX requests or CONNECTION_IN_FLIGHT_BYTES_M
 MUTE = 8  # throttled
 LOG = 16  # the WAL holds more than WAL_PENDING_BYTES_MAX unsynced
 OUTBOUND = 32  # the peer does not read its answers
-REWRITE = 64  # a produce request is being opened on a lane, before it is decided
+REWRITE = 64  # a lane reads the request: a produce before it is decided, a large one to decode it
 STOP = 128  # the broker stops
 CLOSED = 256
 BREATH = 512  # REQUESTS_PER_TURN were answered in one turn of the loop: others first
@@ -496,8 +496,27 @@ class Connection:
             route.start(self, context, view, body, stop)
             return
         assert route.decode is not None
+        if stop - body > limits.DECODED_AT_ONCE_BYTES_MAX:
+            context.is_large = True
+            self.hold_buffer()
+            decode = partial(route.decode, key, version, view, body, stop)
+            self.spawn(self._answer_large(route, context, decode), route.name, correlation_id)
+            return
         request = None if version < 0 else route.decode(key, version, view, body, stop)
         self.spawn(self._answer(route, context, request), route.name, correlation_id)
+
+    async def _answer_large(
+        self, route: Route, context: RequestContext, decode: Callable[[], object]
+    ) -> None:
+        """Decoding would hold the loop: a lane does it, where the request lies."""
+        try:
+            request = await context.aside(decode)
+        except (Malformed, Unavailable) as error:
+            self.refuse(str(error))
+            return
+        finally:
+            self.release_buffer()
+        await self._answer(route, context, request)
 
     async def _answer(self, route: Route, context: RequestContext, request: object) -> None:
         frame = await answer(route, context, request)

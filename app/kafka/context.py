@@ -7,7 +7,7 @@ Never   holds a connection's bytes: a request was decoded before its context was
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from app import limits
 from app.admin.port import Admin
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from app.kafka.metadata_cache import MetadataCache
     from app.kafka.sessions import FetchSessions
+
+T = TypeVar("T")
 
 LEADER_CHANGED = (NotLeader.code, FencedLeaderEpoch.code)
 """Errors after which an answer names the leader, so that a client need not ask (KIP-951)."""
@@ -100,7 +102,12 @@ def nodes(image: Image, listener: str) -> dict[int, NodeEndpoint]:
     }
 
 
-def _uncounted(code: int) -> None:
+class CountsErrors(Protocol):
+    def __call__(self, code: int, times: int = 1) -> None:
+        """An answer carries this error code, so many times."""
+
+
+def _uncounted(code: int, times: int = 1) -> None:
     """Where nobody counts errors."""
 
 
@@ -116,10 +123,19 @@ class RequestContext:
     correlation_id: int
     listener: str
     """Name of the listener that the client came in by."""
-    failed: Callable[[int], None] = _uncounted
+    failed: CountsErrors = _uncounted
     """Counts an error code that an answer carries. Handlers whose answers `router.codes_in` cannot
     look into call it."""
     throttle_ms: int = 0
+    is_large: bool = False
+    """More than DECODED_AT_ONCE_BYTES_MAX: whatever is made of all of it would hold the loop."""
+
+    async def aside(self, job: Callable[[], T]) -> T:
+        """What `job` makes of the request or its answer: at once, or on the `reader` lane if the
+        request is large. It may look at nothing that the loop changes."""
+        if not self.is_large:
+            return job()
+        return await self.broker.world.lane("reader").run(job)
 
     @property
     def throttle(self) -> timedelta:

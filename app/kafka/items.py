@@ -6,6 +6,7 @@ Trusts  the admin to answer every item, in their order.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from app.admin.port import Command, Failed
@@ -37,6 +38,10 @@ async def ask_each(
     if wanted:
         found = answers(await context.broker.admin.ask(context.principal, command(wanted)))
     assert len(found) == len(wanted), "an item was left without an answer"
+    return await context.aside(partial(_in_place, items, found))
+
+
+def _in_place(items: Sequence[object], found: Sequence[Any]) -> list[Any]:
     rest = iter(found)
     return [Failed.of(each) if isinstance(each, StreamBusError) else next(rest) for each in items]
 

@@ -5,8 +5,11 @@ Never   decides what an API does: app/kafka/handlers has one module for each.
 Trusts  that `handlers/__init__.py` lists every module once.
 """
 
+import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from app.errors import StreamBusError
@@ -31,8 +34,9 @@ Start = Callable[["Connection", RequestContext, memoryview, int, int], None]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
     """One API. Most have `decode`, `handle`, `refuse` and `encode`: `handle` answers a decoded
-    request, `refuse` is the answer to all of it with one code and message. An API that answers
-    without a task has `start` (Fetch) or is called by connections themselves (Produce)."""
+    request, `refuse` is the answer to all of it with one code and message. All but `handle` may run
+    on a lane. An API that answers without a task has `start` (Fetch) or is called by connections
+    themselves (Produce)."""
 
     key: int
     name: str
@@ -78,11 +82,15 @@ async def answer(route: Route, context: RequestContext, request: Any) -> bytes:
     )
     try:
         reply = await route.handle(context, request)
-        for code in codes_in(reply):
-            context.failed(code)
+        if context.is_large:
+            for code, times in (await context.aside(partial(_counted, reply))).items():
+                context.failed(code, times)
+        else:
+            for code in codes_in(reply):
+                context.failed(code)
     except StreamBusError as error:
         context.failed(code_of(error))
-        reply = route.refuse(context, request, code_of(error), message_of(error))
+        reply = await _refusal(route, context, request, error)
     except AssertionError:
         raise
     except Exception as error:
@@ -95,8 +103,25 @@ async def answer(route: Route, context: RequestContext, request: Any) -> bytes:
             error=repr(error),
         )
         context.failed(UNKNOWN_SERVER_ERROR)
-        reply = route.refuse(context, request, UNKNOWN_SERVER_ERROR, message_of(error))
-    return route.encode(reply, context.correlation_id, context.api_version)
+        reply = await _refusal(route, context, request, error)
+    if not context.is_large:
+        return route.encode(reply, context.correlation_id, context.api_version)
+    encode = partial(route.encode, reply, context.correlation_id, context.api_version)
+    frame = await context.aside(encode)
+    del reply, encode
+    await asyncio.sleep(0)  # to forget the answer takes a turn, as does the request
+    return frame
+
+
+async def _refusal(route: Route, context: RequestContext, request: Any, error: Exception) -> Any:
+    assert route.refuse is not None
+    return await context.aside(
+        partial(route.refuse, context, request, code_of(error), message_of(error))
+    )
+
+
+def _counted(reply: Any) -> Counter[int]:
+    return Counter(codes_in(reply))
 
 
 def codes_in(reply: Any) -> Iterator[int]:

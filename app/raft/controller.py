@@ -10,26 +10,29 @@ Trusts  core/manifest/decide.py for the rules, and the gate for taking each prop
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from typing import Generic, TypeVar
 
 from app.core.manifest.config_changes import (
     ConfigsChanged,
     ConfigsReplaced,
-    decide_alter,
+    deciding_alter,
     refuse_repeated_resources,
 )
 from app.core.manifest.decide import (
     ControllerDefaults,
     MorePartitions,
     NewTopic,
-    decide_add_partitions,
-    decide_create,
     decide_delete,
     decide_register,
     decide_reserve_producer_ids,
+    deciding_add_partitions,
+    deciding_create,
     refuse_repeated,
 )
 from app.core.manifest.entries import Verdict, split
@@ -46,7 +49,12 @@ from app.errors import (
     Unavailable,
     UnknownTopicOrPartition,
 )
-from app.limits import FACT_BYTES_MAX, PROPOSALS_IN_FLIGHT_MAX, PROPOSE_TIMEOUT_MS
+from app.limits import (
+    FACT_BYTES_MAX,
+    PROPOSALS_IN_FLIGHT_MAX,
+    PROPOSE_TIMEOUT_MS,
+    PROPOSED_PARTITIONS_MAX,
+)
 from app.model import NO_TOPIC_ID, BrokerId, ControllerTerm, Endpoint, Incarnation, TopicId
 from app.raft.consensus import Consensus
 from app.raft.manifest_node import ManifestNode
@@ -79,9 +87,11 @@ class _Decided(Generic[_Answer]):
 
     answer: _Answer
     fact: Fact | None
+    partitions: int = 0  # that come or go with it
 
 
-_Decides = Callable[[Sequence[_Item]], Sequence[_Decided[_Answer] | Rejected]]
+_Decides = Callable[[Sequence[_Item]], Iterator[_Decided[_Answer] | Rejected]]
+_Refuses = Callable[[Sequence[_Item]], Mapping[int, StreamBusError]]
 
 
 class Controller:
@@ -165,19 +175,20 @@ class Controller:
     ) -> list[CreatedTopic | StreamBusError]:
         """One answer per topic, in order. Topics share proposals as far as an entry has room."""
 
-        def decide(some: Sequence[NewTopic]) -> list[_Decided[CreatedTopic] | Rejected]:
-            return [
-                one if isinstance(one, Rejected) else _Decided(_answer(one, validate_only), one)
-                for one in self._decide_create(some)
-            ]
+        def decide(some: Sequence[NewTopic]) -> Iterator[_Decided[CreatedTopic] | Rejected]:
+            for one in self._deciding_create(some):
+                if isinstance(one, Rejected):
+                    yield one
+                else:
+                    yield _Decided(_answer(one, validate_only), one, len(one.replicas))
 
-        refused = refuse_repeated(topics)
+        refused = await self._refused(refuse_repeated, topics)
         if validate_only:
-            return _validated(topics, refused, decide)
+            return await _validated(topics, refused, decide)
         return await self._decide_each(topics, refused, decide, timeout_ms)
 
-    def _decide_create(self, topics: Sequence[NewTopic]) -> list[TopicCreated | Rejected]:
-        return decide_create(
+    def _deciding_create(self, topics: Sequence[NewTopic]) -> Iterator[TopicCreated | Rejected]:
+        return deciding_create(
             self._node.manifest,
             topics,
             self._defaults,
@@ -201,11 +212,9 @@ class Controller:
     ) -> list[Topic | StreamBusError]:
         """One answer per name or topic id, in order: the topic that is gone now."""
 
-        def decide(some: Sequence[str | TopicId]) -> list[_Decided[Topic] | Rejected]:
-            return [
-                _Decided(*one) if isinstance(one, tuple) else one
-                for one in decide_delete(self._node.manifest, some)
-            ]
+        def decide(some: Sequence[str | TopicId]) -> Iterator[_Decided[Topic] | Rejected]:
+            for one in decide_delete(self._node.manifest, some):
+                yield _Decided(*one, len(one[0].partitions)) if isinstance(one, tuple) else one
 
         return await self._decide_each(wanted, {}, decide, timeout_ms)
 
@@ -218,16 +227,17 @@ class Controller:
     ) -> list[Topic | StreamBusError]:
         """One answer per topic, in order: the topic as it is then. They share proposals."""
 
-        def decide(some: Sequence[MorePartitions]) -> list[_Decided[Topic] | Rejected]:
+        def decide(some: Sequence[MorePartitions]) -> Iterator[_Decided[Topic] | Rejected]:
             manifest = self._node.manifest
-            return [
-                one if isinstance(one, Rejected) else _Decided(manifest.widened(one), one)
-                for one in decide_add_partitions(manifest, some)
-            ]
+            for one in deciding_add_partitions(manifest, some):
+                if isinstance(one, Rejected):
+                    yield one
+                else:
+                    yield _Decided(manifest.widened(one), one, len(one.replicas))
 
-        refused = refuse_repeated(topics)
+        refused = await self._refused(refuse_repeated, topics)
         if validate_only:
-            return _validated(topics, refused, decide)
+            return await _validated(topics, refused, decide)
         return await self._decide_each(topics, refused, decide, timeout_ms)
 
     async def alter_configs(
@@ -242,15 +252,13 @@ class Controller:
 
         def decide(
             some: Sequence[ConfigsChanged | ConfigsReplaced],
-        ) -> list[_Decided[Mapping[str, str]] | Rejected]:
-            return [
-                one if isinstance(one, Rejected) else _Decided(one.configs, one.fact)
-                for one in decide_alter(self._node.manifest, some)
-            ]
+        ) -> Iterator[_Decided[Mapping[str, str]] | Rejected]:
+            for one in deciding_alter(self._node.manifest, some):
+                yield one if isinstance(one, Rejected) else _Decided(one.configs, one.fact)
 
-        refused = refuse_repeated_resources(resources)
+        refused = await self._refused(refuse_repeated_resources, resources)
         if validate_only:
-            return _validated(resources, refused, decide)
+            return await _validated(resources, refused, decide)
         return await self._decide_each(resources, refused, decide, timeout_ms)
 
     async def reserve_producer_ids(
@@ -270,6 +278,14 @@ class Controller:
 
     # One decision at a time
 
+    async def _refused(
+        self, refuse: _Refuses[_Item], items: Sequence[_Item]
+    ) -> Mapping[int, StreamBusError]:
+        """Which of the items are refused whatever the state: on a lane where they are many."""
+        if len(items) <= _DECIDED_AT_ONCE:
+            return refuse(items)
+        return await self._world.lane("reader").run(partial(refuse, items))
+
     async def _decide_each(
         self,
         items: Sequence[_Item],
@@ -279,15 +295,16 @@ class Controller:
     ) -> list[_Answer | StreamBusError]:
         """One answer per item, in order. As many share a proposal as an entry has room for."""
         deadline = self._deadline(timeout_ms)
+        if len(items) > _DECIDED_AT_ONCE:
+            await asyncio.sleep(0)  # whoever made so many items had a turn of his own
         answers: dict[int, _Answer | StreamBusError] = {**refused}
-        left = [each for each in enumerate(items) if each[0] not in answers]
+        left = deque([each for each in enumerate(items) if each[0] not in answers])
         proposed: list[tuple[int, _Answer]] = []
 
         def decide_some() -> list[Fact]:
-            """What fits one entry of what is left; what needs no fact is answered at once."""
-            facts: list[Fact] = []
+            """What fits one entry of what comes next; what needs no fact is answered at once."""
+            facts: list[tuple[Fact, int]] = []
             proposed.clear()
-            now = left[:_DECIDED_AT_ONCE]
             decided = decide([item for _, item in now])
             for (place, _), one in zip(now, decided, strict=True):
                 if isinstance(one, Rejected):
@@ -295,14 +312,16 @@ class Controller:
                 elif one.fact is None:
                     answers[place] = one.answer
                 else:
-                    facts.append(one.fact)
+                    facts.append((one.fact, one.partitions))
                     proposed.append((place, one.answer))
-            facts = _fitting(facts)
-            del proposed[len(facts) :]
-            return facts
+            count = _fitting(facts)
+            del proposed[count:]
+            return [fact for fact, _ in facts[:count]]
 
         while left:
             proposed.clear()
+            unanswered = (each for each in left if each[0] not in answers)
+            now = list(islice(unanswered, _DECIDED_AT_ONCE))
             try:
                 await self._decide(decide_some, deadline)
                 answers.update(proposed)
@@ -310,7 +329,8 @@ class Controller:
                 # What is refused as a proposal is refused for what was in it; the rest goes on.
                 only_these = isinstance(error, Rejected) and proposed
                 answers.update((place, error) for place, _ in (proposed if only_these else left))
-            left = [each for each in left if each[0] not in answers]
+            while left and left[0][0] in answers:
+                left.popleft()
             await asyncio.sleep(0)
         return [answers[place] for place in range(len(items))]
 
@@ -398,17 +418,19 @@ class Controller:
                 return text
 
 
-def _fitting(facts: list[Fact]) -> list[Fact]:
-    """As many of the first facts as one entry has room for; at least one, which may need parts."""
-    room = _ENTRY_ROOM
-    for count, fact in enumerate(facts):
+def _fitting(facts: Sequence[tuple[Fact, int]]) -> int:
+    """How many of the first facts, each with its partitions, are one entry: what it has room for,
+    and what is applied in one turn of the loop. At least one, which may need parts."""
+    room, partitions = _ENTRY_ROOM, PROPOSED_PARTITIONS_MAX
+    for count, (fact, moved) in enumerate(facts):
         room -= encoded_bytes(fact)
-        if room < 0:
-            return facts[: max(count, 1)]
-    return facts
+        partitions -= moved
+        if room < 0 or partitions < 0:
+            return max(count, 1)
+    return len(facts)
 
 
-def _validated(
+async def _validated(
     items: Sequence[_Item],
     refused: Mapping[int, StreamBusError],
     decide: _Decides[_Item, _Answer],
@@ -416,8 +438,11 @@ def _validated(
     """The answers as they would be."""
     answers: dict[int, _Answer | StreamBusError] = {**refused}
     left = [each for each in enumerate(items) if each[0] not in answers]
-    for (place, _), one in zip(left, decide([item for _, item in left]), strict=True):
+    decided = decide([item for _, item in left])
+    for count, ((place, _), one) in enumerate(zip(left, decided, strict=True), 1):
         answers[place] = one if isinstance(one, Rejected) else one.answer
+        if count % _DECIDED_AT_ONCE == 0:
+            await asyncio.sleep(0)
     return [answers[place] for place in range(len(items))]
 
 

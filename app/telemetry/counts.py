@@ -56,5 +56,5 @@ class RequestCounts:
         self.errors: dict[int, int] = {}
         """By Kafka's code; how often answers carried it."""
 
-    def failed(self, code: int) -> None:
-        self.errors[code] = self.errors.get(code, 0) + 1
+    def failed(self, code: int, times: int = 1) -> None:
+        self.errors[code] = self.errors.get(code, 0) + times

@@ -2,6 +2,7 @@
 answer or a closed connection, never a slow death, and nobody else notices."""
 
 import json
+import select
 import struct
 from collections import Counter
 from collections.abc import Iterator
@@ -10,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.broker import BrokerProcess, answers
-from streambus.protocol import batch, record_codec
+from streambus.protocol import api, batch, record_codec
+from streambus.protocol.messages import control
 from tests.integration.wire import (
     API_VERSIONS,
     Serving,
@@ -121,6 +123,25 @@ def test_a_fetch_of_100_000_partitions_is_answered(broker: BrokerProcess) -> Non
     good.send(API_VERSIONS)
     good.answer()
     good.close()
+
+
+def test_others_are_answered_while_a_request_of_100_000_names_is_looked_at(
+    broker: BrokerProcess, wires: list[Wire]
+) -> None:
+    large, other = Wire(broker), Wire(broker)
+    wires += [large, other]
+    keys = tuple([f"group-{number}" for number in range(100_000)])
+    types = control.request_types(api.FIND_COORDINATOR, 4)
+    request = types.FindCoordinatorRequest(key_type=0, coordinator_keys=keys)
+    large.send(control.encode_request(request, 1, "wire"))
+    for _ in range(5):
+        other.send(API_VERSIONS)
+        other.answer()
+        ready, _, _ = select.select([large.socket], [], [], 0)
+        assert not ready, "the large one was answered first"
+    frame = memoryview(large.answer())
+    answer = control.decode_response(api.FIND_COORDINATOR, 4, frame, 5)
+    assert tuple([each.key for each in answer.coordinators]) == keys
 
 
 def test_parked_fetches_cost_no_time_while_they_wait(

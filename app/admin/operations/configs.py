@@ -41,6 +41,7 @@ async def describe_configs(
             found = _find(parts, image, effective, asked)
         except StreamBusError as error:
             answers.append(error)
+            await turns.took()
             continue
         names = None if asked.names is None else set(asked.names)
         shown = [each for each in found if names is None or each.option.name in names]
@@ -121,12 +122,15 @@ async def _altered(
     answers = await parts.controller.alter_configs(
         resources, validate_only=command.validate_only, timeout_ms=command.timeout_ms
     )
-    return [
-        answer
-        if isinstance(answer, StreamBusError)
-        else AlteredResource(resource.kind, resource.name, dict(answer))
-        for resource, answer in zip(resources, answers, strict=True)
-    ]
+    turns = Turns()
+    altered: list[AlteredResource | StreamBusError] = []
+    for resource, answer in zip(resources, answers, strict=True):
+        if isinstance(answer, StreamBusError):
+            altered.append(answer)
+        else:
+            altered.append(AlteredResource(resource.kind, resource.name, dict(answer)))
+        await turns.took()
+    return altered
 
 
 async def list_config_resources(

@@ -30,13 +30,16 @@ async def describe_producers(
             topic, replica = partitions.leading(parts, item.topic, item.partition)
         except StreamBusError as error:
             answers.append(error)
+            await turns.took()
         else:
             answers.append(await _describe(topic, replica, turns))
             found.append((place, topic, replica))
+            await turns.took()
     # What was seen has been admitted, and is revealed when it is durable, like every answer.
     pending = Awaited(len(found), limits.PROPOSE_TIMEOUT_MS)
     for slot, (_, _, replica) in enumerate(found):
         replica.when_synced(pending, slot)
+        await turns.took()
     for (place, topic, replica), (code, _, _) in zip(found, await pending.wait(), strict=True):
         if code:
             answers[place] = partitions.partition_error(parts, topic, replica, code)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from app.admin.commands.records import DeleteRecords, LogStart, RecordsBefore
 from app.admin.operations import partitions
 from app.admin.parts import Parts
+from app.admin.turns import Turns
 from app.core import topic_names
 from app.core.manifest.image import Topic
 from app.errors import InvalidTopic, OffsetOutOfRange, PolicyViolation, StreamBusError
@@ -23,6 +24,7 @@ async def delete_records(
     answers: list[LogStart | StreamBusError | None] = [None] * len(items)
     pending = Awaited(len(items), command.timeout_ms)
     moved: dict[int, tuple[Topic, Replica]] = {}
+    turns = Turns()
     for slot, item in enumerate(items):
         try:
             topic, replica = partitions.leading(parts, item.topic, item.partition)
@@ -34,6 +36,7 @@ async def delete_records(
             moved[slot] = (topic, replica)
             replica.move_start(start)
             replica.when_started(start, pending, slot)
+        await turns.took()
     told = await pending.wait()
     for slot, (topic, replica) in moved.items():
         code = told[slot][0]
@@ -41,6 +44,7 @@ async def delete_records(
             answers[slot] = partitions.partition_error(parts, topic, replica, code)
         else:
             answers[slot] = LogStart(topic.name, replica.key.partition, replica.log_start)
+        await turns.took()
     return [answer for answer in answers if answer is not None]
 
 

@@ -20,7 +20,7 @@ from app.admin.operations.configs import entries
 from app.admin.operations.topics import find
 from app.admin.parts import Parts
 from app.admin.port import Failed, Touch
-from app.admin.turns import Turns
+from app.admin.turns import Turns, aside
 from app.core import topic_names
 from app.core.effective_config import EffectiveConfigs
 from app.core.manifest.decide import NewTopic
@@ -67,17 +67,19 @@ async def delete_topics(
     parts: Parts, asker: Principal, command: DeleteTopics, topics: Sequence[TopicRef]
 ) -> list[DeletedTopic | StreamBusError]:
     """A topic that is named twice is not deleted: who wrote it twice meant something else once."""
-    times = Counter(topics)
+    times = await aside(parts.world, len(topics), lambda: Counter(topics))
+    image, turns = parts.image, Turns()
     answers: list[DeletedTopic | StreamBusError | None] = [None] * len(topics)
     found: list[tuple[int, Topic]] = []
     for place, ref in enumerate(topics):
-        topic = find(parts.image, ref)
+        topic = find(image, ref)
         if times[ref] > 1:
             answers[place] = InvalidRequest("Duplicate topic in the request.")
         elif topic is None:
             answers[place] = authorize.unknown(ref.name, ref.topic_id)
         else:
             found.append((place, topic))
+        await turns.took()
     ways = Counter([topic.topic_id for _, topic in found])
     once: list[tuple[int, Topic]] = []
     for place, topic in found:

@@ -8,7 +8,7 @@ Trusts  that one decision is made at a time, on the state that the last one left
 
 import re
 from collections import Counter
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
@@ -98,15 +98,22 @@ def refuse_repeated_resources(resources: Sequence[Resource]) -> dict[int, Reject
 def decide_alter(manifest: Manifest, resources: Sequence[Resource]) -> list[Altered | Rejected]:
     """One answer per resource, in order. They differ from each other (`refuse_repeated_resources`)
     and see each other: what a prefix gets here is what a topic further on inherits."""
+    return list(deciding_alter(manifest, resources))
+
+
+def deciding_alter(
+    manifest: Manifest, resources: Sequence[Resource]
+) -> Iterator[Altered | Rejected]:
+    """The same, one after another: for who has many and takes turns."""
     refuse_below(manifest, LEVEL_OF[TopicConfigsSet])
     planned = _Planned(manifest)
-    answers: list[Altered | Rejected] = []
     for resource in resources:
         try:
-            answers.append(planned.decide(resource))
+            altered = planned.decide(resource)
         except Rejected as error:
-            answers.append(error)
-    return answers
+            yield error
+        else:
+            yield altered
 
 
 class _Planned:

@@ -8,9 +8,8 @@ Trusts  that one decision is made at a time, on the state that the last one left
 
 import base64
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 from app.core import topic_config, topic_names
 from app.core.manifest.facts import (
@@ -126,9 +125,18 @@ def decide_create(
 ) -> list[TopicCreated | Rejected]:
     """One answer per topic, in order; those that may be are not in each other's way. The names
     differ from each other: see `refuse_repeated`."""
+    return list(deciding_create(manifest, topics, defaults, new_topic_id))
+
+
+def deciding_create(
+    manifest: Manifest,
+    topics: Sequence[NewTopic],
+    defaults: ControllerDefaults,
+    new_topic_id: Callable[[], TopicId],
+) -> Iterator[TopicCreated | Rejected]:
+    """The same, one after another: for who has many and takes turns."""
     planned: dict[str, str] = {}  # collision key to name, of this request
     partitions = manifest.partitions
-    answers: list[TopicCreated | Rejected] = []
     for topic in topics:
         try:
             _check_name(manifest, topic.name, planned)
@@ -136,16 +144,14 @@ def decide_create(
                 raise PolicyViolation(f"the cluster has {TOPICS_MAX} topics, the most allowed")
             inherited = manifest.policies.inherited(topic.name)
             configs = topic_config.check(topic.configs, inherited)
-            replicas = _decide_replicas(manifest, topic, defaults, len(planned))
-            _check_room(manifest, partitions + len(replicas))
+            replicas = _decide_replicas(manifest, topic, defaults, len(planned), partitions)
         except Rejected as error:
-            answers.append(error)
+            yield error
             continue
         planned[topic_names.collision_key(topic.name)] = topic.name
         partitions += len(replicas)
         topic_id = _fresh(manifest, new_topic_id)
-        answers.append(TopicCreated(topic_id, topic.name, replicas, tuple(configs.items())))
-    return answers
+        yield TopicCreated(topic_id, topic.name, replicas, tuple(configs.items()))
 
 
 def _check_room(manifest: Manifest, partitions: int) -> None:
@@ -178,10 +184,17 @@ def _fresh(manifest: Manifest, new_topic_id: Callable[[], TopicId]) -> TopicId:
 
 
 def _decide_replicas(
-    manifest: Manifest, topic: NewTopic, defaults: ControllerDefaults, planned: int
+    manifest: Manifest,
+    topic: NewTopic,
+    defaults: ControllerDefaults,
+    planned: int,
+    partitions: int,
 ) -> tuple[tuple[BrokerId, ...], ...]:
+    """`planned` topics and so many `partitions` are there already when this one comes."""
     if topic.assignments:
-        return _assigned(manifest, topic)
+        assigned = _assigned(manifest, topic)
+        _check_room(manifest, partitions + len(assigned))
+        return assigned
     count = defaults.num_partitions if topic.partitions == DEFAULT else topic.partitions
     factor = topic.replication_factor
     if factor == DEFAULT:
@@ -199,9 +212,9 @@ def _decide_replicas(
             f"Unable to replicate the partition {factor} time(s): the target replication factor "
             f"cannot be reached because only {len(manifest.brokers)} broker(s) are registered."
         )
+    _check_room(manifest, partitions + count)
     # Each topic starts its turn at the next broker, or broker 1 would lead every partition 0.
-    rows = place(count, factor, list(manifest.brokers), len(manifest.topics) + planned)
-    return tuple(tuple(BrokerId(broker) for broker in row) for row in rows)
+    return place(count, factor, list(manifest.brokers), len(manifest.topics) + planned)
 
 
 def _assigned(manifest: Manifest, topic: NewTopic) -> tuple[tuple[BrokerId, ...], ...]:
@@ -219,17 +232,22 @@ def _assigned(manifest: Manifest, topic: NewTopic) -> tuple[tuple[BrokerId, ...]
         )
     if len(topic.assignments) > PARTITIONS_PER_TOPIC_MAX:
         raise InvalidPartitions(f"A topic has at most {PARTITIONS_PER_TOPIC_MAX} partitions.")
-    rows = [
-        tuple(BrokerId(broker) for broker in topic.assignments[number])
-        for number in range(len(topic.assignments))
-    ]
-    for row in rows:
+    rows = _rows([topic.assignments[number] for number in range(len(topic.assignments))])
+    different = dict.fromkeys(rows)  # few, in order
+    for row in different:
         _check_row(row, manifest.brokers)
-    if any(len(one) != len(other) for one, other in pairwise(rows)):
+    if len({len(row) for row in different}) > 1:
         raise InvalidReplicaAssignment(
             "The manual partition assignment gives partitions different numbers of replicas."
         )
-    return tuple(rows)
+    return rows
+
+
+def _rows(assignments: Sequence[Sequence[int]]) -> tuple[tuple[BrokerId, ...], ...]:
+    """Equal rows are one object, however many there are."""
+    rows = list(map(tuple, assignments))
+    shared = {row: tuple(map(BrokerId, row)) for row in dict.fromkeys(rows)}
+    return tuple([shared[row] for row in rows])
 
 
 def _check_row(row: Sequence[BrokerId], brokers: Collection[BrokerId]) -> None:
@@ -253,9 +271,15 @@ def decide_add_partitions(
     manifest: Manifest, topics: Sequence[MorePartitions]
 ) -> list[PartitionsAdded | Rejected]:
     """One answer per topic, in order. The names differ from each other: see `refuse_repeated`."""
+    return list(deciding_add_partitions(manifest, topics))
+
+
+def deciding_add_partitions(
+    manifest: Manifest, topics: Sequence[MorePartitions]
+) -> Iterator[PartitionsAdded | Rejected]:
+    """The same, one after another."""
     refuse_below(manifest, LEVEL_OF[PartitionsAdded])
     partitions = manifest.partitions
-    answers: list[PartitionsAdded | Rejected] = []
     for more in topics:
         try:
             topic = _to_widen(manifest, more)
@@ -266,11 +290,10 @@ def decide_add_partitions(
             else:
                 rows = _assigned_more(manifest, topic, more)
         except Rejected as error:
-            answers.append(error)
+            yield error
             continue
         partitions += len(rows)
-        answers.append(PartitionsAdded(topic.topic_id, start, rows))
-    return answers
+        yield PartitionsAdded(topic.topic_id, start, rows)
 
 
 def _to_widen(manifest: Manifest, more: MorePartitions) -> Topic:
@@ -306,8 +329,7 @@ def _place_more(manifest: Manifest, topic: Topic, total: int) -> tuple[tuple[Bro
     ring = sorted(manifest.brokers)
     leader = topic.partitions[0].replicas[0]
     first = ring.index(leader) if leader in manifest.brokers else 0
-    rows = place(total, factor, ring, first)[len(topic.partitions) :]
-    return tuple([tuple([BrokerId(broker) for broker in row]) for row in rows])
+    return place(total, factor, ring, first)[len(topic.partitions) :]
 
 
 def _assigned_more(
@@ -320,8 +342,8 @@ def _assigned_more(
             f"Attempted to add {additional} additional partition(s), but only {len(assignments)} "
             "assignment(s) were specified."
         )
-    rows = tuple([tuple([BrokerId(broker) for broker in row]) for row in assignments])
-    for row in rows:
+    rows = _rows(assignments)
+    for row in dict.fromkeys(rows):
         _check_row(row, manifest.brokers)
         if len(row) != topic.replication_factor:
             raise InvalidReplicaAssignment(

@@ -10,9 +10,11 @@ twice and a null value are INVALID_REQUEST; so are kinds of resources that do no
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from app.admin.commands.configs import ConfigsReplaced, ReplaceConfigs, ResourceKind
+from app.admin.port import Failed
 from app.errors import InvalidRequest, StreamBusError
 from app.kafka.context import RequestContext
 from app.kafka.items import BROKER, TOPIC, ask_each, not_here, outcome
@@ -23,19 +25,21 @@ KINDS: dict[int, ResourceKind] = {TOPIC: "topic", BROKER: "broker"}
 
 
 async def handle(context: RequestContext, request: Any) -> Any:
-    times = repeats(request)
     answers = await ask_each(
         context,
-        [_replaced(each, times) for each in request.resources],
+        await context.aside(partial(_asked, request)),
         lambda resources: ReplaceConfigs(resources, request.validate_only),
         lambda reply: reply.resources,
     )
-    return response(context, request, "AlterConfigsResponse", [outcome(each) for each in answers])
+    return await context.aside(partial(_told, context, request, answers))
 
 
 def refuse(context: RequestContext, request: Any, code: int, message: str) -> Any:
-    told = [(code, message)] * len(request.resources)
-    return response(context, request, "AlterConfigsResponse", told)
+    return _told(context, request, [Failed(code, "rejected", message)] * len(request.resources))
+
+
+def _told(context: RequestContext, request: Any, answers: Sequence[Any]) -> Any:
+    return response(context, request, "AlterConfigsResponse", answers)
 
 
 def repeats(request: Any) -> Counter[tuple[int, str]]:
@@ -59,9 +63,8 @@ def check(resource: Any, times: Counter[tuple[int, str]], nulls: list[str]) -> N
         raise InvalidRequest("Default topic resources are not allowed.")
 
 
-def response(
-    context: RequestContext, request: Any, kind: str, told: Sequence[tuple[int, str | None]]
-) -> Any:
+def response(context: RequestContext, request: Any, kind: str, answers: Sequence[Any]) -> Any:
+    told = map(outcome, answers)
     return context.shape(
         kind,
         throttle_time=context.throttle,
@@ -76,6 +79,11 @@ def response(
             for each, (code, message) in zip(request.resources, told, strict=True)
         ),
     )
+
+
+def _asked(request: Any) -> list[ConfigsReplaced | StreamBusError]:
+    times = repeats(request)
+    return [_replaced(each, times) for each in request.resources]
 
 
 def _replaced(resource: Any, times: Counter[tuple[int, str]]) -> ConfigsReplaced | StreamBusError:

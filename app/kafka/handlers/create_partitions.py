@@ -8,6 +8,8 @@ is not larger than what is there is INVALID_PARTITIONS.
 """
 
 from collections import Counter
+from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from app.admin.commands.topics import AddPartitions, MorePartitions
@@ -20,27 +22,35 @@ VERSIONS = (0, 3)
 
 
 async def handle(context: RequestContext, request: Any) -> Any:
-    times = Counter(topic.name for topic in request.topics)
-    asked: dict[str, MorePartitions | StreamBusError] = {
-        topic.name: _more(topic)
-        if times[topic.name] == 1
-        else InvalidRequest("Duplicate topic name.")
-        for topic in request.topics
-    }
+    asked = await context.aside(partial(_asked, request))
     answers = await ask_each(
         context,
         list(asked.values()),
         lambda topics: AddPartitions(topics, request.validate_only, timeout_ms(request)),
         lambda reply: reply.topics,
     )
-    return _response(
-        context, [(name, *outcome(each)) for name, each in zip(asked, answers, strict=True)]
-    )
+    return await context.aside(partial(_told, context, asked, answers))
 
 
 def refuse(context: RequestContext, request: Any, code: int, message: str) -> Any:
     names = dict.fromkeys(topic.name for topic in request.topics)
     return _response(context, [(name, code, message) for name in names])
+
+
+def _asked(request: Any) -> dict[str, MorePartitions | StreamBusError]:
+    times = Counter(topic.name for topic in request.topics)
+    return {
+        topic.name: _more(topic)
+        if times[topic.name] == 1
+        else InvalidRequest("Duplicate topic name.")
+        for topic in request.topics
+    }
+
+
+def _told(context: RequestContext, names: Iterable[str], answers: Sequence[Any]) -> Any:
+    return _response(
+        context, [(name, *outcome(each)) for name, each in zip(names, answers, strict=True)]
+    )
 
 
 def _more(topic: Any) -> MorePartitions:

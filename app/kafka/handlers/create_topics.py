@@ -10,12 +10,13 @@ once; the same partition twice in a manual assignment is INVALID_REPLICA_ASSIGNM
 """
 
 from collections import Counter
+from functools import partial
 from typing import Any
 
 from app.admin.commands.configs import ConfigEntry
 from app.admin.commands.topics import CreatedTopic, CreateTopics
 from app.admin.port import Failed
-from app.admin.turns import Turns
+from app.admin.turns import Turns, aside
 from app.core.manifest.decide import NewTopic
 from app.errors import (
     InvalidReplicaAssignment,
@@ -35,8 +36,7 @@ VERSIONS = (2, 7)
 
 
 async def handle(context: RequestContext, request: Any) -> bytes:
-    times = Counter(topic.name for topic in request.topics)
-    asked = {topic.name: _new_topic(topic, times[topic.name]) for topic in request.topics}
+    asked = await context.aside(partial(_asked, request))
     answers = await ask_each(
         context,
         list(asked.values()),
@@ -46,7 +46,9 @@ async def handle(context: RequestContext, request: Any) -> bytes:
     kept: dict[ConfigEntry, bytes] = {}  # topics have most of their configs in common
     encoded: list[bytes] = []
     turns = Turns()
-    for name, answer in zip(asked, answers, strict=True):
+    answers.reverse()
+    for name in asked:
+        answer = answers.pop()  # and forget it in the same turn: with its configs it is large
         if isinstance(answer, Failed):
             context.failed(answer.code)
             made = _refused(name, answer.code, answer.message)
@@ -54,7 +56,7 @@ async def handle(context: RequestContext, request: Any) -> bytes:
             made = _created(context, answer, kept)
         encoded.append(message.created_topic(context.api_version, made))
         await turns.took(1 + len(made.entries or ()))
-    return _frame(context, encoded)
+    return await aside(context.broker.world, len(encoded), partial(_frame, context, encoded))
 
 
 def refuse(context: RequestContext, request: Any, code: int, text: str) -> bytes:
@@ -67,6 +69,11 @@ def refuse(context: RequestContext, request: Any, code: int, text: str) -> bytes
 
 def encode(frame: bytes, correlation_id: int, version: int) -> bytes:
     return frame
+
+
+def _asked(request: Any) -> dict[str, NewTopic | StreamBusError]:
+    times = Counter(topic.name for topic in request.topics)
+    return {topic.name: _new_topic(topic, times[topic.name]) for topic in request.topics}
 
 
 def _new_topic(topic: Any, times: int) -> NewTopic | StreamBusError:

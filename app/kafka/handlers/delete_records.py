@@ -6,6 +6,7 @@ Oddities: needs Delete on the topic. A partition named twice is done once, by wh
 as in Kafka. Beyond the high watermark is OFFSET_OUT_OF_RANGE. There is no room for a message.
 """
 
+from functools import partial
 from typing import Any
 
 from app.admin.commands.records import DeleteRecords, RecordsBefore
@@ -19,13 +20,21 @@ NO_LOG_START = -1
 
 
 async def handle(context: RequestContext, request: Any) -> Any:
-    asked = _asked(request)
+    asked, items = await context.aside(partial(_items, request))
     answers = await ask_each(
         context,
-        [RecordsBefore(name, partition, offset) for (name, partition), offset in asked.items()],
+        items,
         lambda partitions: DeleteRecords(partitions, timeout_ms(request)),
         lambda reply: reply.partitions,
     )
+    return await context.aside(partial(_told, context, asked, answers))
+
+
+def refuse(context: RequestContext, request: Any, code: int, message: str) -> Any:
+    return _response(context, dict.fromkeys(_asked(request), (code, NO_LOG_START)))
+
+
+def _told(context: RequestContext, asked: list[tuple[str, int]], answers: list[Any]) -> Any:
     told = [
         (each.code, NO_LOG_START) if isinstance(each, Failed) else (0, each.log_start)
         for each in answers
@@ -33,8 +42,12 @@ async def handle(context: RequestContext, request: Any) -> Any:
     return _response(context, dict(zip(asked, told, strict=True)))
 
 
-def refuse(context: RequestContext, request: Any, code: int, message: str) -> Any:
-    return _response(context, dict.fromkeys(_asked(request), (code, NO_LOG_START)))
+def _items(request: Any) -> tuple[list[tuple[str, int]], list[RecordsBefore]]:
+    """Each partition once, and what is to be asked of it."""
+    asked = _asked(request)
+    return list(asked), [
+        RecordsBefore(name, partition, offset) for (name, partition), offset in asked.items()
+    ]
 
 
 def _asked(request: Any) -> dict[tuple[str, int], int]:

@@ -9,11 +9,14 @@ not; a topic that is named twice is told once, with name and id if it was named 
 """
 
 from collections import Counter
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 from app.admin.commands.topics import DeletedTopic, DeleteTopics, TopicRef
 from app.admin.port import Failed
+from app.core.manifest.image import Topic
 from app.errors import InvalidRequest, StreamBusError, UnknownTopicOrPartition
 from app.kafka.context import RequestContext
 from app.kafka.items import ask_each, outcome, timeout_ms
@@ -28,14 +31,15 @@ Result = tuple[Asked, DeletedTopic | Failed]
 
 
 async def handle(context: RequestContext, request: Any) -> Any:
-    asked = Counter(_asked(context, request))
+    asked, wanted = await context.aside(partial(_items, context, request))
     answers = await ask_each(
         context,
-        [_wanted(topic, times) for topic, times in asked.items()],
+        wanted,
         lambda topics: DeleteTopics(topics, timeout_ms=timeout_ms(request)),
         lambda reply: reply.topics,
     )
-    return _response(context, _told_once(context, list(zip(asked, answers, strict=True))))
+    by_id = context.broker.controller.image.topics_by_id
+    return await context.aside(partial(_told, context, asked, answers, by_id))
 
 
 def refuse(context: RequestContext, request: Any, code: int, message: str) -> Any:
@@ -49,6 +53,14 @@ def _asked(context: RequestContext, request: Any) -> list[Asked]:
     if context.api_version >= IDS_FROM:
         return [(topic.name, topic.topic_id) for topic in request.topics]
     return [(name, None) for name in request.topic_names]
+
+
+def _items(
+    context: RequestContext, request: Any
+) -> tuple[list[Asked], list[TopicRef | StreamBusError]]:
+    """Each topic once, and what is to be asked of it."""
+    times = Counter(_asked(context, request))
+    return list(times), [_wanted(topic, times[topic]) for topic in times]
 
 
 def _wanted(topic: Asked, times: int) -> TopicRef | StreamBusError:
@@ -67,14 +79,22 @@ def _wanted(topic: Asked, times: int) -> TopicRef | StreamBusError:
     return TopicRef(name) if name else UnknownTopicOrPartition("No topic has an empty name.")
 
 
-def _told_once(context: RequestContext, results: list[Result]) -> list[Result]:
+def _told(
+    context: RequestContext,
+    asked: list[Asked],
+    answers: list[Any],
+    by_id: Mapping[TopicId, Topic],
+) -> Any:
+    return _response(context, _told_once(list(zip(asked, answers, strict=True)), by_id))
+
+
+def _told_once(results: list[Result], by_id: Mapping[TopicId, Topic]) -> list[Result]:
     """A topic that was refused because its name and its id were given: one answer, with both."""
-    image = context.broker.controller.image
     answers = dict(results)
     for (name, topic_id), answer in results:
         if name is not None or topic_id is None or _code(answer) != InvalidRequest.code:
             continue
-        topic = image.topics_by_id.get(TopicId(topic_id.bytes))
+        topic = by_id.get(TopicId(topic_id.bytes))
         if topic is not None and _code(answers.get((topic.name, None))) == InvalidRequest.code:
             del answers[name, topic_id], answers[topic.name, None]
             answers[topic.name, topic_id] = answer

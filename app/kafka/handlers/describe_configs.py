@@ -11,6 +11,7 @@ INVALID_REQUEST, each by itself. An answer may have 64 MiB: resources beyond are
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from app import limits
@@ -22,6 +23,7 @@ from app.admin.commands.configs import (
     Source,
 )
 from app.admin.port import Failed
+from app.admin.turns import Turns
 from app.errors import InvalidRequest, StreamBusError
 from app.kafka.context import RequestContext
 from app.kafka.handlers.alter_configs import KINDS
@@ -52,6 +54,7 @@ async def handle(context: RequestContext, request: Any) -> bytes:
     version, kept = context.api_version, Kept()
     encoded: list[bytes] = []
     left = limits.CONFIG_ANSWER_BYTES_MAX
+    turns = Turns()
     # In pieces, so that neither the admin's reply nor the loop grows with the request.
     for start in range(0, len(request.resources), limits.CONFIG_RESOURCES_PER_TURN):
         asked = request.resources[start : start + limits.CONFIG_RESOURCES_PER_TURN]
@@ -65,7 +68,11 @@ async def handle(context: RequestContext, request: Any) -> bytes:
             one = _encode(version, resource, answer, kept)
             encoded.append(one)
             left -= len(one)
-    return message.encode_described(context.correlation_id, version, context.throttle_ms, encoded)
+        await turns.took(limits.ADMIN_ITEMS_PER_TURN)
+    encode = partial(
+        message.encode_described, context.correlation_id, version, context.throttle_ms, encoded
+    )
+    return await context.aside(encode)
 
 
 def refuse(context: RequestContext, request: Any, code: int, text: str) -> bytes:

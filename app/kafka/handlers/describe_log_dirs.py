@@ -7,12 +7,13 @@ partition that is not here is left out. A replica that moves between directories
 cordoned directories do not exist here.
 """
 
-from collections.abc import Iterator
+from collections.abc import Sequence
+from functools import partial
 from itertools import groupby
 from typing import Any
 
-from app.admin.commands.cluster import DescribeLogDirectories, LogDirectories, LogDirectory
-from app.admin.turns import Turns
+from app.admin.commands.cluster import DescribeLogDirectories, LogDirectories, ReplicaBytes
+from app.admin.turns import Turns, aside
 from app.kafka.context import RequestContext
 from streambus.protocol.messages import replicas as message
 
@@ -22,15 +23,17 @@ VERSIONS = (1, 5)
 
 async def handle(context: RequestContext, request: Any) -> bytes:
     reply: LogDirectories = await context.broker.admin.ask(
-        context.principal, DescribeLogDirectories(_asked(request))
+        context.principal, DescribeLogDirectories(await context.aside(partial(_asked, request)))
     )
-    turns = Turns()
+    world, turns = context.broker.world, Turns()
     encoded = []
     for directory in reply.directories:
         shown = []
-        for size, topic in _topics(context.api_version, directory):
-            shown.append(topic)
-            await turns.took(size)
+        topics = await aside(world, len(directory.replicas), partial(_topics, directory.replicas))
+        for name, rows in topics:
+            job = partial(_shown, context.api_version, name, rows)
+            shown.append(await aside(world, len(rows), job))
+            await turns.took(len(rows))
         code = 0 if directory.failure is None else directory.failure.code
         if code:
             context.failed(code)
@@ -65,11 +68,15 @@ def _asked(request: Any) -> tuple[tuple[str, tuple[int, ...]], ...] | None:
     return tuple([(name, tuple(partitions)) for name, partitions in asked.items()])
 
 
-def _topics(version: int, directory: LogDirectory) -> Iterator[tuple[int, bytes]]:
-    """(partitions, encoded) of each topic: the admin tells them one after another."""
-    for name, rows in groupby(directory.replicas, lambda each: each.topic):
-        replicas = [(each.partition, each.bytes, each.lag) for each in rows]
-        yield len(replicas), message.log_dir_topic(version, name, replicas)
+def _topics(replicas: Sequence[ReplicaBytes]) -> list[tuple[str, list[ReplicaBytes]]]:
+    """Each topic and its replicas: the admin tells them one after another."""
+    return [(name, list(rows)) for name, rows in groupby(replicas, lambda each: each.topic)]
+
+
+def _shown(version: int, name: str, rows: Sequence[ReplicaBytes]) -> bytes:
+    return message.log_dir_topic(
+        version, name, [(each.partition, each.bytes, each.lag) for each in rows]
+    )
 
 
 def _frame(context: RequestContext, code: int, directories: list[bytes]) -> bytes:

@@ -5,6 +5,7 @@ that one has open; only its leader answers. Each partition by itself.
 Oddities: needs Read on the topic. A partition named twice is answered twice, as in Kafka.
 """
 
+from functools import partial
 from typing import Any
 
 from app.admin.commands.producers import DescribeProducers, PartitionAsked
@@ -19,20 +20,24 @@ VERSIONS = (0, 0)
 async def handle(context: RequestContext, request: Any) -> Any:
     answers = await ask_each(
         context,
-        [
-            PartitionAsked(topic.name, partition)
-            for topic in request.topics
-            for partition in topic.partition_indexes
-        ],
+        await context.aside(partial(_asked, request)),
         DescribeProducers,
         lambda reply: reply.partitions,
     )
-    return _response(context, request, answers)
+    return await context.aside(partial(_response, context, request, answers))
 
 
 def refuse(context: RequestContext, request: Any, code: int, message: str) -> Any:
     count = sum(len(topic.partition_indexes) for topic in request.topics)
     return _response(context, request, [Failed(code, "rejected", message)] * count)
+
+
+def _asked(request: Any) -> list[PartitionAsked]:
+    return [
+        PartitionAsked(topic.name, partition)
+        for topic in request.topics
+        for partition in topic.partition_indexes
+    ]
 
 
 def _response(context: RequestContext, request: Any, answers: list[Any]) -> Any:

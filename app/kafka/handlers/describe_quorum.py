@@ -8,6 +8,7 @@ UNKNOWN_TOPIC_OR_PARTITION for every partition of the request, as in Kafka. Vote
 ids.
 """
 
+from functools import partial
 from typing import Any
 
 from app.admin.commands.cluster import DescribeQuorum, QuorumDescription, VoterDescription
@@ -20,16 +21,11 @@ TOPIC = "__cluster_metadata"
 
 
 async def handle(context: RequestContext, request: Any) -> Any:
-    asked = [
-        (topic.topic_name, each.partition_index)
-        for topic in request.topics
-        for each in topic.partitions
-    ]
     described: QuorumDescription = await context.broker.admin.ask(
         context.principal, DescribeQuorum()
     )
-    if len(request.topics) != 1 or asked != [(TOPIC, 0)]:
-        return _unknown(context, request)
+    if not _is_known(request):
+        return await context.aside(partial(_unknown, context, request))
     partition = context.shape(
         "PartitionData",
         partition_index=0,
@@ -47,6 +43,14 @@ async def handle(context: RequestContext, request: Any) -> Any:
 
 def refuse(context: RequestContext, request: Any, code: int, message: str) -> Any:
     return _response(context, code=code, message=message)
+
+
+def _is_known(request: Any) -> bool:
+    """Whether the one partition that there is was asked for, and nothing else."""
+    if len(request.topics) != 1:
+        return False
+    (topic,) = request.topics
+    return topic.topic_name == TOPIC and [each.partition_index for each in topic.partitions] == [0]
 
 
 def _unknown(context: RequestContext, request: Any) -> Any:

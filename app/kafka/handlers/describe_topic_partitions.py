@@ -9,6 +9,7 @@ never any. Leaders that this listener's clients do not reach are told as Metadat
 """
 
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 from app import limits
@@ -31,7 +32,7 @@ VERSIONS = (0, 0)
 
 async def handle(context: RequestContext, request: Any) -> bytes:
     cursor = request.cursor
-    names = {topic.name for topic in request.topics}
+    names = await context.aside(partial(_names, request))
     if cursor is not None:
         if names and cursor.topic_name not in names:
             raise InvalidRequest(
@@ -51,6 +52,7 @@ async def handle(context: RequestContext, request: Any) -> bytes:
             return _frame(context, encoded, name, start)
         described = await _describe(context, name, start, left)
         if isinstance(described, Failed):
+            await turns.took()
             if names:
                 context.failed(described.code)
                 operations = NO_OPERATIONS
@@ -64,7 +66,7 @@ async def handle(context: RequestContext, request: Any) -> bytes:
         left -= count
         if start + count < described.partition_count and count:
             return _frame(context, encoded, name, start + count)
-    return _frame(context, encoded)
+    return await context.aside(partial(_frame, context, encoded))
 
 
 def refuse(context: RequestContext, request: Any, code: int, text: str) -> bytes:
@@ -76,13 +78,18 @@ def encode(frame: bytes, correlation_id: int, version: int) -> bytes:
     return frame
 
 
+def _names(request: Any) -> dict[str, None]:
+    """In order, each once."""
+    return dict.fromkeys(sorted([topic.name for topic in request.topics]))
+
+
 async def _asked(
-    context: RequestContext, names: set[str], cursor: Any
+    context: RequestContext, names: dict[str, None], cursor: Any
 ) -> AsyncIterator[tuple[str, int]]:
     """(topic, first partition) of what is to be told, in order."""
     first = "" if cursor is None else cursor.topic_name
     if names:
-        for name in sorted(names):
+        for name in names:
             if name >= first:
                 yield name, cursor.partition_index if name == first and cursor is not None else 0
         return

@@ -6,8 +6,12 @@ Oddities: clients take 15 as 'soon' and try again until their own timeout; that 
 a young Kafka cluster too. An unknown key type is INVALID_REQUEST.
 """
 
+from collections.abc import Iterator
+from functools import partial
+from itertools import repeat
 from typing import Any
 
+from app.admin.turns import Turns
 from app.errors import (
     CoordinatorNotAvailable,
     GroupAuthorizationFailed,
@@ -26,11 +30,22 @@ GROUP, TRANSACTION, SHARE = 0, 1, 2
 
 async def handle(context: RequestContext, request: Any) -> Any:
     key_type = getattr(request, "key_type", GROUP)
-    return _response(context, request, lambda key: _answer(context, key_type, key))
+    turns, answers = Turns(), []
+    for key in _keys(context, request):
+        answers.append(_answer(context, key_type, key))
+        await turns.took()
+    return await context.aside(partial(_response, context, request, iter(answers)))
 
 
 def refuse(context: RequestContext, request: Any, code: int, message: str) -> Any:
-    return _response(context, request, lambda key: (code, message))
+    return _response(context, request, repeat((code, message)))
+
+
+def _keys(context: RequestContext, request: Any) -> tuple[str, ...]:
+    if context.api_version >= BATCHED_FROM:
+        keys: tuple[str, ...] = request.coordinator_keys
+        return keys
+    return (request.key,)
 
 
 def _answer(context: RequestContext, key_type: int, key: str) -> tuple[int, str]:
@@ -51,12 +66,12 @@ def _answer(context: RequestContext, key_type: int, key: str) -> tuple[int, str]
     return CoordinatorNotAvailable.code, "This broker has no groups and transactions yet."
 
 
-def _response(context: RequestContext, request: Any, answer: Any) -> Any:
+def _response(context: RequestContext, request: Any, answers: Iterator[tuple[int, str]]) -> Any:
     nobody = {"node_id": -1, "host": "", "port": -1}
     if context.api_version >= BATCHED_FROM:
         coordinators = []
         for key in request.coordinator_keys:
-            code, message = answer(key)
+            code, message = next(answers)
             coordinators.append(
                 context.shape(
                     "Coordinator",
@@ -71,7 +86,7 @@ def _response(context: RequestContext, request: Any, answer: Any) -> Any:
             throttle_time=context.throttle,
             coordinators=tuple(coordinators),
         )
-    code, message = answer(request.key)
+    code, message = next(answers)
     return context.shape(
         "FindCoordinatorResponse",
         throttle_time=context.throttle,

@@ -9,13 +9,15 @@ fails the whole request for the last).
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from app.admin.commands.configs import AlterConfigs, Change, ConfigChange, ConfigsChanged
+from app.admin.port import Failed
 from app.errors import InvalidRequest, StreamBusError
 from app.kafka.context import RequestContext
 from app.kafka.handlers.alter_configs import KINDS, check, repeats, response
-from app.kafka.items import ask_each, outcome
+from app.kafka.items import ask_each
 
 KEY = 44
 VERSIONS = (0, 1)
@@ -24,22 +26,27 @@ DELETE = 1
 
 
 async def handle(context: RequestContext, request: Any) -> Any:
-    times = repeats(request)
     answers = await ask_each(
         context,
-        [_changed(each, times) for each in request.resources],
+        await context.aside(partial(_asked, request)),
         lambda resources: AlterConfigs(resources, request.validate_only),
         lambda reply: reply.resources,
     )
-    return _response(context, request, [outcome(each) for each in answers])
+    return await context.aside(partial(_response, context, request, answers))
 
 
 def refuse(context: RequestContext, request: Any, code: int, message: str) -> Any:
-    return _response(context, request, [(code, message)] * len(request.resources))
+    failed = Failed(code, "rejected", message)
+    return _response(context, request, [failed] * len(request.resources))
 
 
-def _response(context: RequestContext, request: Any, told: Sequence[tuple[int, str | None]]) -> Any:
-    return response(context, request, "IncrementalAlterConfigsResponse", told)
+def _response(context: RequestContext, request: Any, answers: Sequence[Any]) -> Any:
+    return response(context, request, "IncrementalAlterConfigsResponse", answers)
+
+
+def _asked(request: Any) -> list[ConfigsChanged | StreamBusError]:
+    times = repeats(request)
+    return [_changed(each, times) for each in request.resources]
 
 
 def _changed(resource: Any, times: Counter[tuple[int, str]]) -> ConfigsChanged | StreamBusError:

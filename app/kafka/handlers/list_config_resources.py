@@ -7,9 +7,12 @@ Oddities: needs DescribeConfigs on the cluster. A kind that Kafka does not know 
 UNSUPPORTED_VERSION; loggers, client metrics and groups are known and have nothing.
 """
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
-from app.admin.commands.configs import ListConfigResources, ResourceKind
+from app.admin.commands.configs import ConfigResource, ListConfigResources, ResourceKind
+from app.admin.turns import aside
 from app.errors import UnsupportedVersion
 from app.kafka.context import RequestContext
 from app.kafka.items import BROKER, BROKER_LOGGER, CLIENT_METRICS, GROUP, TOPIC
@@ -25,7 +28,8 @@ NUMBERS = {kind: number for number, kind in KINDS.items()}
 async def handle(context: RequestContext, request: Any) -> bytes:
     asked = (CLIENT_METRICS,)
     if context.api_version >= 1:
-        asked = tuple(dict.fromkeys(request.resource_types)) or KNOWN
+        kinds_asked = await context.aside(partial(dict.fromkeys, request.resource_types))
+        asked = tuple(kinds_asked) or KNOWN
     for kind in asked:
         if kind not in KNOWN:
             raise UnsupportedVersion(f"Unexpected resource type {kind}")
@@ -35,7 +39,7 @@ async def handle(context: RequestContext, request: Any) -> bytes:
         context.principal, ListConfigResources(kinds or ("broker",))
     )
     found = reply.resources if kinds else ()
-    return _frame(context, 0, [(NUMBERS[each.kind], each.name) for each in found])
+    return await aside(context.broker.world, len(found), partial(_listed, context, found))
 
 
 def refuse(context: RequestContext, request: Any, code: int, text: str) -> bytes:
@@ -44,6 +48,10 @@ def refuse(context: RequestContext, request: Any, code: int, text: str) -> bytes
 
 def encode(frame: bytes, correlation_id: int, version: int) -> bytes:
     return frame
+
+
+def _listed(context: RequestContext, found: Sequence[ConfigResource]) -> bytes:
+    return _frame(context, 0, [(NUMBERS[each.kind], each.name) for each in found])
 
 
 def _frame(context: RequestContext, code: int, resources: list[tuple[int, str]]) -> bytes:

@@ -8,8 +8,11 @@ partition twice is INVALID_REQUEST, told once, as in Kafka. Nothing is tiered ye
 no offset.
 """
 
+import asyncio
 from collections import Counter
+from functools import partial
 
+from app.admin.turns import Turns
 from app.errors import (
     InvalidRequest,
     StreamBusError,
@@ -45,9 +48,8 @@ def decode(key: int, version: int, view: memoryview, position: int, end: int) ->
 
 
 async def handle(context: RequestContext, request: message.Request) -> tuple[Answer, int]:
-    asked_times = Counter(
-        (name, partition) for name, partitions in request.topics for partition, _, _ in partitions
-    )
+    asked_times = await context.aside(partial(_counted, request))
+    turns = Turns()
     refused: set[tuple[bytes, int]] = set()
     topics: Answer = []
     for name, partitions in request.topics:
@@ -55,7 +57,11 @@ async def handle(context: RequestContext, request: message.Request) -> tuple[Ans
             Operation.DESCRIBE, Resource.TOPIC, name.decode("utf-8", "replace")
         )
         answers = []
+        if turns.is_over():
+            await asyncio.sleep(0)
         for partition, leader_epoch, timestamp in partitions:
+            if turns.is_over():
+                await asyncio.sleep(0)
             if not allowed:
                 located = Located(TopicAuthorizationFailed.code)
             elif asked_times[name, partition] > 1:
@@ -88,6 +94,12 @@ def refuse(
 def encode(answer: tuple[Answer, int], correlation_id: int, version: int) -> bytes:
     topics, throttle_ms = answer
     return message.encode_response(correlation_id, version, topics, throttle_ms)
+
+
+def _counted(request: message.Request) -> Counter[tuple[bytes, int]]:
+    return Counter(
+        (name, partition) for name, partitions in request.topics for partition, _, _ in partitions
+    )
 
 
 async def _locate(

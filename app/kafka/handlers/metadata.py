@@ -16,10 +16,12 @@ LEADER_NOT_AVAILABLE). Answers for all topics or one are kept encoded until the 
 
 import asyncio
 from collections.abc import Hashable, Mapping
+from functools import partial
 from typing import Any
 
+from app import limits
 from app.admin.authorize import CLUSTER_OPERATIONS, TOPIC_OPERATIONS
-from app.admin.turns import Turns
+from app.admin.turns import Turns, aside
 from app.core import topic_names
 from app.core.manifest.image import Image, Topic
 from app.errors import (
@@ -50,14 +52,18 @@ Asked = tuple[str | None, TopicId]
 
 
 async def handle(context: RequestContext, request: Any) -> bytes:
-    asked = _asked(context, request)
+    asked = await context.aside(partial(_asked, context, request))
     key = _key(context, request, asked)
     if asked is None:
         return await _all_topics(context, request, key)
     if key is not None and (frame := _kept(context, key)) is not None:
         return frame
     verdicts = context.broker.authorizer.generation
-    found = [await _find(context, request, name, topic_id) for name, topic_id in asked]
+    turns, found = Turns(), []
+    for name, topic_id in asked:
+        found.append(await _find(context, request, name, topic_id))
+        if turns.is_over():
+            await asyncio.sleep(0)
     # One image for the whole answer: the newest, which has what was just created.
     image = context.broker.controller.image
     reached = nodes(image, context.listener)
@@ -65,7 +71,8 @@ async def handle(context: RequestContext, request: Any) -> bytes:
     for (name, topic_id), error in zip(asked, found, strict=True):
         known = _look_up(image, name, topic_id)
         if error == 0 and known is not None:
-            topics.append(_show(context, request, known, image, reached))
+            topics.append(await _show(context, request, known, image, reached))
+            spent = len(known.partitions)
         else:
             missing = UnknownTopicOrPartition if name is not None else UnknownTopicId
             code = error or missing.code
@@ -75,7 +82,10 @@ async def handle(context: RequestContext, request: Any) -> bytes:
             topics.append(_refused(context, code, name, topic_id, operations))
             context.failed(code)
             key = None  # it may exist the next moment, and names would fill the cache
-    frame = _encode(context, request, image, reached, topics)
+            spent = 1
+        if turns.is_over(spent):
+            await asyncio.sleep(0)
+    frame = await _encode(context, request, image, reached, topics)
     if key is not None:
         context.broker.metadata.keep(key, frame, image, verdicts)
     return frame
@@ -100,9 +110,9 @@ async def _all_topics(context: RequestContext, request: Any, key: Hashable | Non
         topics = []
         for topic in image.topics_by_name.values():
             if context.allows(Operation.DESCRIBE, Resource.TOPIC, topic.name):
-                topics.append(_show(context, request, topic, image, reached))
+                topics.append(await _show(context, request, topic, image, reached))
             await turns.took(1 + len(topic.partitions))
-        frame = _encode(context, request, image, reached, topics)
+        frame = await _encode(context, request, image, reached, topics)
         if key is not None:
             cache.keep(key, frame, image, verdicts)
         return frame
@@ -227,10 +237,25 @@ def _refused(
     return message.encode_topic(shown, context.api_version)
 
 
-def _show(
+async def _show(
     context: RequestContext,
     request: Any,
     topic: Topic,
+    image: Image,
+    reached: Mapping[int, NodeEndpoint],
+) -> bytes:
+    operations = _topic_operations(context, request, topic.name)
+    count = len(topic.partitions)
+    if count <= limits.ADMIN_ITEMS_PER_TURN:
+        return _shown(context, topic, operations, image, reached)
+    job = partial(_shown, context, topic, operations, image, reached)
+    return await aside(context.broker.world, count, job)
+
+
+def _shown(
+    context: RequestContext,
+    topic: Topic,
+    operations: int,
     image: Image,
     reached: Mapping[int, NodeEndpoint],
 ) -> bytes:
@@ -252,7 +277,7 @@ def _show(
         topic.topic_id,
         topic.name in topic_names.INTERNAL,
         partitions,
-        _topic_operations(context, request, topic.name),
+        operations,
     )
     return message.encode_topic(shown, context.api_version)
 
@@ -281,7 +306,7 @@ def allowed_operations(
     return sum(1 << each for each in operations if context.allows(each, resource, name))
 
 
-def _encode(
+async def _encode(
     context: RequestContext,
     request: Any,
     image: Image,
@@ -303,4 +328,5 @@ def _encode(
         context.throttle_ms,
         cluster,
     )
-    return message.encode_response(context.correlation_id, context.api_version, response)
+    encode = partial(message.encode_response, context.correlation_id, context.api_version, response)
+    return await aside(context.broker.world, len(topics), encode)

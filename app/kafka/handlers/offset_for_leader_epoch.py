@@ -6,8 +6,12 @@ Oddities: needs Describe on the topic, as in Kafka since 2.3, so consumers may a
 this log has never seen is answered with -1 and -1.
 """
 
+from collections.abc import Iterator
+from functools import partial
+from itertools import repeat
 from typing import Any
 
+from app.admin.turns import Turns
 from app.errors import TopicAuthorizationFailed, UnknownTopicOrPartition
 from app.kafka.context import RequestContext
 from app.partitions.lookup import EpochEnd, end_of_epoch
@@ -18,11 +22,17 @@ VERSIONS = (2, 4)
 
 
 async def handle(context: RequestContext, request: Any) -> Any:
-    return _response(context, request, lambda topic, asked: _answer(context, topic, asked))
+    turns, ends = Turns(), []
+    for topic in request.topics:
+        await turns.took()
+        for asked in topic.partitions:
+            ends.append(_answer(context, topic.topic, asked))
+            await turns.took()
+    return await context.aside(partial(_response, context, request, iter(ends)))
 
 
 def refuse(context: RequestContext, request: Any, code: int, message: str) -> Any:
-    return _response(context, request, lambda topic, asked: EpochEnd(code))
+    return _response(context, request, repeat(EpochEnd(code)))
 
 
 def _answer(context: RequestContext, topic: str, asked: Any) -> EpochEnd:
@@ -34,12 +44,12 @@ def _answer(context: RequestContext, topic: str, asked: Any) -> EpochEnd:
     return end_of_epoch(replica, asked.leader_epoch, asked.current_leader_epoch)
 
 
-def _response(context: RequestContext, request: Any, answer: Any) -> Any:
+def _response(context: RequestContext, request: Any, ends: Iterator[EpochEnd]) -> Any:
     topics = []
     for topic in request.topics:
         partitions = []
         for asked in topic.partitions:
-            end = answer(topic.topic, asked)
+            end = next(ends)
             partitions.append(
                 context.shape(
                     "EpochEndOffset",

@@ -57,7 +57,7 @@ def _module(api_key: int, version: int, direction: str) -> ModuleType:
     try:
         return import_module(name)
     finally:
-        del sys.modules["hypothesis"]
+        sys.modules.pop("hypothesis", None)  # another thread may have been here too
 
 
 @cache

@@ -1,6 +1,7 @@
 """Names in order, found by how they begin; and turns for the loop."""
 
 import asyncio
+from collections.abc import Callable
 from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from app import limits
 from app.admin.parts import SortedNames
-from app.admin.turns import Turns
+from app.admin.turns import Turns, aside
 
 TEXTS = st.text("ab.~é", max_size=4)
 
@@ -49,3 +50,20 @@ async def test_the_loop_gets_a_turn_after_so_much_work() -> None:
     loop.call_soon(ran.append, 0)
     await turns.took(10 * limits.ADMIN_ITEMS_PER_TURN)
     assert len(ran) == 4
+
+
+async def test_only_what_is_more_than_one_turn_goes_to_a_lane() -> None:
+    lanes: list[str] = []
+
+    def lane(name: str) -> Any:
+        async def run(job: Callable[[], Any]) -> Any:
+            lanes.append(name)
+            return job()
+
+        return SimpleNamespace(run=run)
+
+    world: Any = SimpleNamespace(lane=lane)
+    assert await aside(world, limits.ADMIN_ITEMS_PER_TURN, lambda: 1) == 1
+    assert not lanes
+    assert await aside(world, limits.ADMIN_ITEMS_PER_TURN + 1, lambda: 2) == 2
+    assert lanes == ["reader"]

@@ -29,6 +29,17 @@ def test_topics_begin_at_different_brokers() -> None:
     assert [place(1, 1, [1, 2, 3], first=n)[0][0] for n in range(4)] == [1, 2, 3, 1]
 
 
+@pytest.mark.parametrize("brokers", [1, 2, 3, 5])
+def test_a_wide_topic_goes_round_and_round(brokers: int) -> None:
+    """Leaders and shifts of followers begin again after so many partitions."""
+    length = brokers * max(brokers - 1, 1)
+    rows = place(1_000, brokers, range(brokers), first=7)
+    assert len(rows) == 1_000
+    assert [rows[at] for at in range(length, 1_000)] == list(rows[: 1_000 - length])
+    if brokers > 2:
+        assert len(set(rows)) == length
+
+
 def test_one_broker_gets_everything() -> None:
     assert place(3, 1, [7], first=5) == ((7,), (7,), (7,))
 

@@ -103,6 +103,55 @@ def test_topics_of_one_request_share_proposals_as_far_as_an_entry_has_room(
     everywhere(scenario)
 
 
+def test_topics_of_many_partitions_come_and_go_one_after_another(
+    everywhere: Everywhere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What one proposal says is applied in one turn of the loop."""
+    monkeypatch.setattr("app.raft.controller.PROPOSED_PARTITIONS_MAX", 10)
+
+    async def scenario(place: Place) -> None:
+        broker = await controller(place.boot(), place.directory)
+        seen: list[int] = []
+        broker.watch(
+            lambda image: seen.append(
+                sum([len(topic.partitions) for topic in image.topics_by_name.values()])
+            )
+        )
+        wide = [NewTopic(f"t{n}", partitions=width) for n, width in enumerate([4, 6, 1, 25, 3])]
+        answers = await broker.create_topics([*wide[:2], NewTopic("a/b"), *wide[2:]])
+        assert [kind.__name__ for kind in kinds(answers)] == [
+            *["CreatedTopic"] * 2, "InvalidTopic", *["CreatedTopic"] * 3
+        ]  # fmt: skip
+        assert seen == [0, 10, 11, 36, 39]
+        del seen[:]
+        await broker.delete_topics([topic.name for topic in wide])
+        assert seen == [29, 28, 3, 0]
+        await broker.close()
+
+    everywhere(scenario)
+
+
+def test_many_topics_are_validated_in_turns_and_see_each_other(everywhere: Everywhere) -> None:
+    async def scenario(place: Place) -> None:
+        broker = await controller(place.boot(), place.directory)
+        turns: list[int] = []
+
+        async def counting() -> None:
+            for number in range(5):
+                turns.append(number)
+                await asyncio.sleep(0)
+
+        task = asyncio.get_running_loop().create_task(counting())
+        topics = [NewTopic(f"t.{n}") for n in range(2_400)]
+        answers = await broker.create_topics([*topics, NewTopic("t_0")], validate_only=True)
+        assert kinds(answers) == [CreatedTopic] * 2_400 + [InvalidTopic]
+        assert len(turns) == 5
+        await task
+        await broker.close()
+
+    everywhere(scenario)
+
+
 def test_a_topic_too_large_for_one_entry_travels_in_parts(
     everywhere: Everywhere, monkeypatch: pytest.MonkeyPatch
 ) -> None:
