@@ -29,6 +29,31 @@ def class_bytes(size: int) -> int:
     return max(SPARE_BYTES_MAX, 1 << (size - 1).bit_length())
 
 
+class Lease:
+    """A borrowed buffer with several holders: it goes home when the last one lets go of it."""
+
+    __slots__ = ("_buffer", "_holders", "_pool")
+
+    def __init__(self, pool: "ReceivePool", buffer: Buffer) -> None:
+        self._pool = pool
+        self._buffer = buffer
+        self._holders = 1
+
+    @property
+    def is_shared(self) -> bool:
+        return self._holders > 1
+
+    def hold(self) -> None:
+        assert self._holders, "held after it went home"
+        self._holders += 1
+
+    def release(self) -> None:
+        self._holders -= 1
+        assert self._holders >= 0, "released more often than held"
+        if not self._holders:
+            self._pool.give_back(self._buffer)
+
+
 class ReceivePool:
     """Lends buffers up to `bytes_max` in all (lent and kept for reuse alike)."""
 
@@ -45,6 +70,12 @@ class ReceivePool:
     def is_wanted(self) -> bool:
         """Somebody waits: give back what you do not need now."""
         return bool(self._waiters)
+
+    @property
+    def may_share(self) -> bool:
+        """Whether a buffer may stay lent for longer than its request takes to arrive: not where
+        newcomers might have to wait for it."""
+        return not self._waiters and self.lent_bytes <= self.bytes_max // 2
 
     def borrow(self, size: int) -> Buffer | None:
         """A buffer of at least `size` bytes, or None: then `wait`. Newcomers do not overtake."""

@@ -2,8 +2,8 @@
 
 Owns    where the next bytes go, when a larger buffer is borrowed or given back, when reading stops.
 Never   parses: the connection moves `start` past what it has taken.
-Trusts  that nobody keeps a slice of `view` beyond `settle`, but for the time between `freeze` and
-        `thaw`, in which nothing here moves.
+Trusts  that nobody keeps a slice of `view` beyond `settle`, but for who holds the buffer's lease,
+        and for the time between `freeze` and `thaw`, in which nothing here moves.
 
 Idle, a connection has RECEIVE_BUFFER_IDLE_BYTES of its own. A frame that does not fit borrows a
 buffer for all of it; many small ones in one read borrow a spare one, if there is any.
@@ -12,7 +12,7 @@ buffer for all of it; many small ones in one read borrow a spare one, if there i
 from struct import Struct
 
 from app import limits
-from app.kafka.buffers import Buffer, ReceivePool
+from app.kafka.buffers import Buffer, Lease, ReceivePool
 from app.world.ports import Channel
 
 _LENGTH = Struct(">i").unpack_from
@@ -30,6 +30,8 @@ class ReceiveBuffer:
         "_is_frozen",
         "_is_over",
         "_is_paused",
+        "_is_waiting",
+        "_lease",
         "_pool",
         "_seen",
         "_sweeps",
@@ -45,8 +47,10 @@ class ReceiveBuffer:
         self._pool = pool
         self._idle = bytearray(limits.RECEIVE_BUFFER_IDLE_BYTES)
         self._borrowed: Buffer | None = None
+        self._lease: Lease | None = None
         self._wants_spare = False
         self._is_paused = False
+        self._is_waiting = False  # for a buffer: until it comes nothing is read or moved
         self._is_frozen = False
         self._is_over = False
         self._seen = -1  # `start` at the last sweep
@@ -74,9 +78,11 @@ class ReceiveBuffer:
                 self._pause()
         elif start == end:
             self._empty()
+        elif self._is_waiting:
+            pass
         elif is_held:
             # Read on while there is room, then stop.
-            if end == capacity and start:
+            if end == capacity and start and not self._is_shared:
                 self._to_front()
             self.limit = max(self.end, min(capacity, self.start + _HELD_MAX))
             if self.end == self.limit:
@@ -85,10 +91,20 @@ class ReceiveBuffer:
                 self._resume()
         else:
             need = 4 + _LENGTH(self.view, start)[0] if end - start >= 4 else _READ_MIN
-            if need > capacity:
+            moves = start + max(need, _READ_MIN) > capacity
+            if need > capacity or (moves and self._is_shared):
                 return self._need(need)
             self._make_room(need)
         return True
+
+    def lease(self) -> Lease | None:
+        """Whoever holds it may keep what was parsed where it lies: nothing is written over it until
+        it is released. None where that would keep memory from those who need it."""
+        if self._borrowed is None or not self._pool.may_share:
+            return None
+        if self._lease is None:
+            self._lease = Lease(self._pool, self._borrowed)
+        return self._lease
 
     def freeze(self) -> None:
         """A lane reads a request where it lies."""
@@ -126,7 +142,14 @@ class ReceiveBuffer:
         if not self._is_frozen:
             self._become(None)
 
+    @property
+    def _is_shared(self) -> bool:
+        return self._lease is not None and self._lease.is_shared
+
     def _empty(self) -> None:
+        if self._borrowed is not None and self._is_shared:
+            self.start = self.end
+            self._become(self._pool.borrow(len(self._borrowed)))
         self.start = self.end = 0
         if self._borrowed is not None and self._pool.is_wanted:
             self._become(None)
@@ -152,9 +175,11 @@ class ReceiveBuffer:
             self._lent(buffer)
             return True
         self._pause()
-        return self._pool.wait(size, len(self._borrowed or b""), self._lent)
+        self._is_waiting = self._pool.wait(size, len(self._borrowed or b""), self._lent)
+        return self._is_waiting
 
     def _lent(self, buffer: Buffer) -> None:
+        self._is_waiting = False
         self._become(buffer)
         self.settle(is_held=False)
 
@@ -177,7 +202,10 @@ class ReceiveBuffer:
         self._seen = -1
         self.limit = len(target)
         self._wants_spare = False
-        if old is not None:
+        lease, self._lease = self._lease, None
+        if lease is not None:
+            lease.release()
+        elif old is not None:
             self._pool.give_back(old)
 
     def _to_front(self) -> None:

@@ -27,10 +27,10 @@ from app.world.ports import FileRange
 READ_UNCOMMITTED, READ_COMMITTED = 0, 1
 
 # Small pieces of a partition lie between those of others in the shared WAL. Reading over a gap of
-# this much costs less than another call; a gathered read stays within what a connection sends in
-# one turn.
+# this much costs less than another call; a gathered read blocks the loop no longer than a turn of
+# sending does.
 GAP_BYTES_MAX = 8 * limits.KIB
-GATHER_BYTES_MAX = limits.SEND_TURN_BYTES
+GATHER_BYTES_MAX = 256 * limits.KIB
 
 Part = bytes | FileRange
 Pin = tuple[Segment, int]

@@ -28,6 +28,7 @@ from app.partitions.shared import Shared
 from app.partitions.traffic import Traffic
 from app.partitions.waiting import Parked
 from app.tiers.nvme.block import FrameKind
+from app.world.ports import Lease
 from streambus.errors import Malformed
 from streambus.protocol import batch, compression
 from streambus.protocol.produce_codec import read_sent
@@ -223,13 +224,14 @@ class Replica:
         pending: PendingProduce,
         slot: int,
         now_ms: int,
+        lease: Lease | None = None,
     ) -> None:
         """Append the one batch at `view[start:end]`: a Produce's records for this partition.
 
         `start` < 0 means null records. `acks` is -1 (all), 1 or 0; anything else the caller
         refused. `version` is the version of Produce, `now_ms` the wall time. The bytes are copied
-        before this returns, so the receive buffer may be reused. `pending.resolve(slot, ...)` is
-        called exactly once, now or later:
+        before this returns, or `lease`, which is of the memory that they lie in, is held.
+        `pending.resolve(slot, ...)` is called exactly once, now or later:
 
         - refused: now; but a refusal that shows producer state (45, 47) once that state is synced;
         - acks=0: now; acks=1: when the batch is synced; acks=-1: when it is committed;
@@ -258,16 +260,13 @@ class Replica:
             return
         required = log.end
         try:
+            sent, epoch = view[start:end], log.leader_epoch
             if self._stamps:
                 stamp = now_ms
-                self._stream.append_stamped(
-                    view[start:end], base_offset, required, log.leader_epoch, stamp
-                )
+                self._stream.append_stamped(sent, base_offset, required, epoch, stamp)
             else:
                 stamp = -1
-                self._stream.append(
-                    view[start:end], base_offset, required, log.leader_epoch, header[8]
-                )
+                self._stream.append(sent, base_offset, required, epoch, header[8], lease)
         except StorageFailed as error:
             # Admitted, but in no block: the machine is ahead of the log, so it is refolded.
             pending.resolve(slot, StorageFailed.code, -1)

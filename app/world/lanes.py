@@ -100,6 +100,9 @@ class ThreadLane:
         self.submit(job, done)
         return await future
 
+    def inline(self, job: Callable[[], T]) -> T:
+        return job()
+
     async def close(self) -> None:
         """End the threads after the jobs that are queued."""
         if self._is_closed:

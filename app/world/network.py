@@ -16,8 +16,9 @@ from typing import cast
 from app.limits import (
     CLOSE_FLUSH_MS_MAX,
     LISTEN_BACKLOG,
-    SEND_TURN_BYTES,
+    SEND_BUFFER_BYTES,
     TLS_HANDSHAKE_MS_MAX,
+    TLS_TURN_BYTES,
 )
 from app.world.outbound import Outbound, PlainOutbound, TlsOutbound
 from app.world.ports import FileRange, Lane, Receiver
@@ -52,6 +53,7 @@ class SocketChannel(asyncio.BufferedProtocol):
         connection = transport.get_extra_info("socket")
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         receiver = self._receiver
         assert receiver is not None
         drained = receiver.drained
@@ -62,7 +64,7 @@ class SocketChannel(asyncio.BufferedProtocol):
                 )
                 self.descriptor = outbound.descriptor
             else:
-                transport.set_write_buffer_limits(high=SEND_TURN_BYTES)
+                transport.set_write_buffer_limits(high=TLS_TURN_BYTES)
                 self.descriptor = connection.fileno()
                 self._outbound = TlsOutbound(loop, self._reader, self._fail, drained, transport)
         except OSError as error:  # no descriptor left for the duplicate

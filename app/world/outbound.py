@@ -1,6 +1,6 @@
 """What waits to be sent to one peer: bytes and file ranges in one queue, in order.
 
-Owns    the queue, its bound, turns of SEND_TURN_BYTES, warming of file ranges that may be cold.
+Owns    the queue, its bound, turns of a bounded size, warming of file ranges that may be cold.
 Never   blocks the loop, copies a file range into memory (TLS excepted), or sends out of order.
 Trusts  that a file of a queued range stays open until the range was sent or the channel ended.
 """
@@ -13,7 +13,13 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from app.errors import Unavailable
-from app.limits import OUTBOUND_BYTES_MAX, OUTBOUND_PARTS_MAX, SEND_TURN_BYTES, WARM_BYTES
+from app.limits import (
+    OUTBOUND_BYTES_MAX,
+    OUTBOUND_PARTS_MAX,
+    SEND_TURN_BYTES,
+    TLS_TURN_BYTES,
+    WARM_BYTES,
+)
 from app.world.ports import File, FileRange, Lane
 
 _MSG_MORE: int = getattr(socket, "MSG_MORE", 0)
@@ -61,7 +67,7 @@ class Outbound(ABC):
 
     @abstractmethod
     def _turn(self) -> None:
-        """Send what the peer takes, SEND_TURN_BYTES at most, then see to the next turn."""
+        """Send what the peer takes, one turn's bytes at most, then see to the next turn."""
 
     @property
     def is_sending(self) -> bool:
@@ -316,7 +322,7 @@ class TlsOutbound(Outbound):
     def _turn(self) -> None:
         if self.has_ended:
             return
-        queue, budget = self._queue, SEND_TURN_BYTES
+        queue, budget = self._queue, TLS_TURN_BYTES
         while queue and budget > 0 and not self._is_paused:
             head = queue[0]
             if isinstance(head, FileRange):
@@ -375,13 +381,9 @@ def _nothing() -> None:
 
 
 def _is_cached(file: File, position: int, length: int) -> bool:
-    """A sample: pages come and go in runs, so first, middle and last speak for the rest."""
+    """A sample: pages come and go in runs, so the first and the last speak for the rest."""
     cached = file.read_cached
-    return (
-        cached(position, 1) is not None
-        and cached(position + length // 2, 1) is not None
-        and cached(position + length - 1, 1) is not None
-    )
+    return cached(position, 1) is not None and cached(position + length - 1, 1) is not None
 
 
 def _read_through(file: File, position: int, length: int) -> bytes:

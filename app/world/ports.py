@@ -21,6 +21,15 @@ Buffer = bytes | bytearray | memoryview
 T = TypeVar("T")
 
 
+class Lease(Protocol):
+    """Someone's memory, which stays as it is while it is held."""
+
+    def hold(self) -> None: ...
+
+    def release(self) -> None:
+        """Once for each `hold`, on the loop."""
+
+
 class Clock(Protocol):
     def now_ms(self) -> int:
         """Wall clock, milliseconds since 1970 UTC. May jump either way: see
@@ -119,6 +128,10 @@ class Lane(Protocol):
 
     async def run(self, job: Callable[[], T]) -> T:
         """`submit` for coroutines. Cancelling the waiter never cancels the job."""
+
+    def inline(self, job: Callable[[], T]) -> T:
+        """Run now, on the loop, what would take less time than to wake a thread. Raises what it
+        raises. Whoever calls this knows that the order of the lane does not matter to the job."""
 
 
 @dataclass(slots=True)

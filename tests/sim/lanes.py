@@ -60,6 +60,16 @@ class SimLane:
         self.submit(job, done)
         return await future
 
+    def inline(self, job: Callable[[], T]) -> T:
+        world = self._world
+        world.trace("lane.inline", self.name, getattr(job, "__qualname__", type(job).__qualname__))
+        try:
+            with world.on_lane(self.name):
+                return job()
+        except Crashed:
+            world.machine.crash()
+            raise
+
     async def close(self) -> None:
         self._is_closed = True
         if self.outstanding:

@@ -22,6 +22,7 @@ UNKNOWN_TOPIC, UNKNOWN_TOPIC_ID = 3, 100
 GONE = (UNKNOWN_TOPIC, UNKNOWN_TOPIC_ID)
 AGAIN = (NOT_LEADER, TIMED_OUT, STORAGE_ERROR)
 IN_FLIGHT_MAX = 5
+HEAVY_CHANCE = 0.04  # of a batch so large that it is not copied, but written from where it arrived
 
 
 @dataclass
@@ -53,6 +54,7 @@ class Producer:
     def __init__(self, run: "Workload", number: int, *, idempotent: bool) -> None:
         self.run = run
         self.random: Random = run.random_of(f"producer {number}")
+        self.heavy: Random = run.random_of(f"heavy {number}")  # apart: it moves no other choice
         self.idempotent = idempotent
         self.name = f"{'i' if idempotent else 'p'}{number}"
         self.version = self.random.randint(7, 13)
@@ -120,19 +122,24 @@ class Producer:
         run, random = self.run, self.random
         now = run.broker.machine.clock.now_ms()
         base = now - random.choice((0, random.randint(0, 60_000)))
+        is_heavy = self.heavy.random() < HEAVY_CHANCE
         entries, values = [], []
         for delta in range(random.choice((1, 1, random.randint(1, 8)))):
             head = f"{place.topic.topic_id.hex()} {place.partition} {self.name} {place.number} "
-            value = head.encode().ljust(run.value_bytes(random), random.choice(b"abc").to_bytes())
+            size = run.value_bytes(random)
+            if is_heavy and not values:
+                size = self.heavy.randint(40_000, 60_000)
+            value = head.encode().ljust(size, random.choice(b"abc").to_bytes())
             shift = random.randint(-50, 50)
             stamps = place.topic.stamps
             place.history.send(value, self.name, place.number, -1 if stamps else base + shift)
             entries.append((delta, shift, self.name.encode(), value, ()))
             values.append(value)
             place.number += 1
+        codec = random.randint(0, 4)
         raw = batch.build(
             entries,
-            codec=random.randint(0, 4),
+            codec=0 if is_heavy else codec,
             base_timestamp=base,
             producer_id=self.producer_id,
             producer_epoch=self.epoch,

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from app.tiers.nvme.block import Block, Frame
+from app.world.ports import Lease
 from tests.sim.workload import live
 from tests.sim.world import Result, simulate
 
@@ -56,5 +58,23 @@ def test_the_lives_are_hard_enough_to_prove_something() -> None:
         "topic.deleted",
     ):
         assert marks.get(mark, 0) > 0, f"no {mark} in {len(FRESH)} lives: {marks}"
-    for kind in ("boot", "crash", "kill", "reset", "send.range", "unlink"):
+    for kind in ("boot", "crash", "kill", "lane.inline", "reset", "send.range", "unlink"):
         assert kinds.get(kind, 0) > 2, f"too few {kind}: {kinds}"
+
+
+def test_large_batches_are_written_from_where_they_arrived_beside_writes_on_the_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    leased = 0
+    refer = Block.refer
+
+    def counted(block: Block, frame: Frame, batch: memoryview, lease: Lease) -> None:
+        nonlocal leased
+        leased += 1
+        refer(block, frame, batch, lease)
+
+    monkeypatch.setattr(Block, "refer", counted)
+    for seed in (72, 113):  # both acknowledge before the disk has it
+        before = leased
+        kinds = simulate(live, seed).kinds
+        assert leased - before > 5 and kinds["lane.inline"] > 50

@@ -22,8 +22,10 @@ from app.errors import (
     TransactionalIdAuthorizationFailed,
     UnknownTopicOrPartition,
 )
+from app.kafka.buffers import Lease
 from app.kafka.context import LEADER_CHANGED
 from app.kafka.router import code_of
+from app.limits import LEASED_BATCH_BYTES_MIN
 from app.partitions.preparing import KeyMissing
 from app.partitions.replica import Replica
 from app.security.ports import Operation, Resource
@@ -265,7 +267,7 @@ def arrived(
         many = _many(
             connection, correlation_id, version, acks != 0, timeout_ms, size, throttle_ms, topics
         )
-        _append_many(view, acks, many, refusal)
+        _append_many(view, acks, many, refusal, connection.buffer.lease())
         connection.accepted(many, throttle_ms)
         return
     name, topic_id, partitions = topics[0]
@@ -296,7 +298,8 @@ def arrived(
         pending.resolve(0, refusal or error or UnknownTopicOrPartition.code, -1)
     else:
         now_ms = broker.world.clock.now_ms()
-        replica.append(view, start, end, acks, version, pending, 0, now_ms)
+        lease = connection.buffer.lease() if size >= LEASED_BATCH_BYTES_MIN else None
+        replica.append(view, start, end, acks, version, pending, 0, now_ms, lease)
     connection.accepted(pending, throttle_ms)
 
 
@@ -344,7 +347,9 @@ def _many(
     )
 
 
-def _append_many(view: memoryview, acks: int, pending: PendingMany, refusal: int) -> None:
+def _append_many(
+    view: memoryview, acks: int, pending: PendingMany, refusal: int, lease: Lease | None
+) -> None:
     targets, version = pending.targets, pending.version
     if refusal:
         for slot in range(len(targets)):
@@ -358,7 +363,7 @@ def _append_many(view: memoryview, acks: int, pending: PendingMany, refusal: int
         if isinstance(target, int):
             pending.resolve(slot, target, -1)
         else:
-            target.append(view, start, end, acks, version, pending, slot, now_ms)
+            target.append(view, start, end, acks, version, pending, slot, now_ms, lease)
 
 
 def _open(view: memoryview, acks: int, pending: PendingMany) -> None:

@@ -2,8 +2,10 @@
 
 Owns    the bytes of a block (docs/wal.md), the block that fills, its buffer, and how it is packed.
 Never   does I/O, and never copies a batch twice: slices of the one buffer go to the disk as they
-        are, joined only where there are more of them than one system call takes.
-Trusts  that whoever appends gives whole batches whose CRC was verified.
+        are, joined only where there are more of them than one system call takes. A large batch in
+        leased memory is not copied at all.
+Trusts  that whoever appends gives whole batches whose CRC was verified, and that leased memory
+        stays as it is until it is released.
 """
 
 import struct
@@ -15,7 +17,7 @@ from crc32c import crc32c
 from app.limits import BLOCK_BYTES_MAX, INDEX_EVERY_BYTES, KIB
 from app.model import PartitionKey, TopicId
 from app.tiers.nvme.file_header import PLAIN_KEY_ID, VERSION, refuse_newer
-from app.world.ports import Buffer
+from app.world.ports import Buffer, Lease
 from streambus.protocol.produce_codec import extended_crc
 
 if TYPE_CHECKING:
@@ -58,7 +60,8 @@ class Frame:
     offset).
 
     `runs` are start, end, start, end... in the block's buffer, complete once it is finished; the
-    last one begins at `run_start`, reaches to `at`, and has room up to `limit`. `large` are start,
+    last one begins at `run_start`, reaches to `at`, and has room up to `limit`. A batch in leased
+    memory is a run of its own: ~n, length for the n-th of the block's `leased`. `large` are start,
     end, ... of the batches in them that are not summed again, byte by byte. `marks` are base
     offset, position in the frame, newest timestamp, ... of the chunks of about INDEX_EVERY_BYTES
     that it is made of.
@@ -159,7 +162,8 @@ def crc_seed(segment: int) -> int:
 
 class Block:
     """The block that fills: every batch is copied once, into `buffer`, next to others of its frame
-    where there is room. `used` is the end of what is taken, room included."""
+    where there is room, or stays in leased memory. `used` is the end of what is taken, room
+    included."""
 
     __slots__ = (
         "block_bytes",
@@ -167,6 +171,9 @@ class Block:
         "capacity",
         "frames",
         "full_at",
+        "leased",
+        "leased_bytes",
+        "leases",
         "position",
         "seals",
         "segment",
@@ -183,6 +190,9 @@ class Block:
         self.capacity = len(buffer)
         self.used = 0
         self.full_at = BLOCK_BYTES_MAX  # `used` at which it closes
+        self.leased: list[memoryview] = []
+        self.leased_bytes = 0
+        self.leases: list[Lease] = []
         self.frames: list[Frame] = []
         self.block_bytes = 0
         self.segment: Segment | None = None
@@ -205,6 +215,31 @@ class Block:
         room = min(frame.length, ROOM_BYTES_MAX, self.capacity - end)
         frame.limit = self.used = end + room
         return start
+
+    def refer(self, frame: Frame, batch: memoryview, lease: Lease) -> None:
+        """One more batch of the frame, which stays where it lies: the lease is held until
+        `release`."""
+        if not self.leases or self.leases[-1] is not lease:
+            lease.hold()
+            self.leases.append(lease)
+        length = len(batch)
+        frame.begin_run(frame.at)
+        frame.runs += (~len(self.leased), length)
+        self.leased.append(batch)
+        self.leased_bytes += length
+        self.full_at -= length
+
+    def release(self) -> None:
+        """Nothing of this block is read any more."""
+        leases, self.leases = self.leases, []
+        self.leased.clear()
+        for lease in leases:
+            lease.release()
+
+    @property
+    def held_bytes(self) -> int:
+        """Of memory that is taken until it is written."""
+        return self.used + self.leased_bytes
 
     def _grow(self, capacity: int) -> None:
         """A batch larger than what is left: this block gets a buffer of its own size."""
@@ -238,6 +273,12 @@ class Block:
             runs = frame.runs
             for i in range(0, len(runs), 2):
                 run_start, run_end = runs[i], runs[i + 1]
+                if run_start < 0:
+                    if end > start:
+                        buffers.append(view[start:end])
+                    buffers.append(self.leased[~run_start])
+                    start = end = 0
+                    continue
                 if run_start != end:
                     if end > start:
                         buffers.append(view[start:end])
@@ -263,6 +304,9 @@ class Block:
         large = 0
         for i in range(0, len(runs), 2):
             at, end = runs[i], runs[i + 1]
+            if at < 0:
+                crc = extended_crc(crc, self.leased[~at], 0, end)
+                continue
             while large < len(frame.large) and frame.large[large] < end:
                 batch_start, batch_end = frame.large[large : large + 2]
                 if at < batch_start:

@@ -24,12 +24,19 @@ from app.tiers.nvme import spares
 from app.tiers.nvme.block import BATCHES, LARGE_BATCH_BYTES, Block, Frame, FrameKind
 from app.tiers.nvme.failures import storage_failed
 from app.tiers.nvme.segment import PAGE_BYTES, Segment, pack_page
-from app.world.ports import Buffer, File, Files, World
+from app.world.ports import Buffer, File, Files, Lease, World
 from streambus.protocol.batch import LENGTH_PREFIX, patch_log_append_time
 
 OPEN, FAILED, CLOSED = "open", "failed", "closed"
 _BUFFER_BYTES = limits.BLOCK_BYTES_MAX + limits.BATCH_BYTES_MAX
 _BUFFERS_KEPT = 2
+
+# Where nobody waits for the disk, a small block goes to the page cache from the loop itself: that
+# costs less than to wake a thread. A slow one (memory is short, or the journal is busy) means that
+# the next ones take the lane for a while.
+INLINE_BYTES_MAX = 64 * limits.KIB
+INLINE_SLOW_NS = 1_000_000
+INLINE_REST_NS = 100_000_000
 
 # The first fields of a batch: base offset, length (of what follows it), leader epoch.
 _pack_assigned = Struct(">qii").pack_into
@@ -83,9 +90,11 @@ class Stream:
         end_offset: int,
         leader_epoch: int,
         max_timestamp: int,
+        lease: Lease | None = None,
     ) -> int:
-        """Copy one batch into the open block, with what the broker assigns. Gives the block that
-        makes it durable. Raises `StorageFailed` if nothing can be written now."""
+        """Copy one batch into the open block, with what the broker assigns; a large one in leased
+        memory stays there, and is assigned to there. Gives the block that makes it durable. Raises
+        `StorageFailed` if nothing can be written now."""
         commit = self._commit
         frame = self.frame
         if (
@@ -96,16 +105,20 @@ class Stream:
             frame = commit.open_frame(self, base_offset, leader_epoch)
         block = commit.block
         length = len(batch)
-        start = frame.at
-        end = start + length
-        if end > frame.limit:
-            start = block.make_room(frame, length)
+        if lease is not None and length >= limits.LEASED_BATCH_BYTES_MIN:
+            block.refer(frame, batch, lease)
+            _pack_assigned(batch, 0, base_offset, length - LENGTH_PREFIX, leader_epoch)
+        else:
+            start = frame.at
             end = start + length
-        block.view[start:end] = batch
-        _pack_assigned(block.buffer, start, base_offset, length - LENGTH_PREFIX, leader_epoch)
-        frame.at = end
-        if length >= LARGE_BATCH_BYTES:
-            frame.large += (start, end)
+            if end > frame.limit:
+                start = block.make_room(frame, length)
+                end = start + length
+            block.view[start:end] = batch
+            _pack_assigned(block.buffer, start, base_offset, length - LENGTH_PREFIX, leader_epoch)
+            frame.at = end
+            if length >= LARGE_BATCH_BYTES:
+                frame.large += (start, end)
         if frame.length >= frame.chunk_due:
             frame.mark(base_offset, max_timestamp)
         elif max_timestamp > frame.chunk_timestamp:
@@ -174,6 +187,7 @@ class GroupCommit:
         its sync."""
         self._now_ns = world.clock.monotonic_ns
         self._submitted_ns = 0
+        self._inline_from_ns = 0
         self.block = Block(1, bytearray())
         """The open one, which fills."""
 
@@ -227,7 +241,7 @@ class GroupCommit:
     @property
     def pending_bytes(self) -> int:
         """Of the buffers that hold what was appended and is not written yet."""
-        return self._closed_bytes + self.block.used
+        return self._closed_bytes + self.block.held_bytes
 
     def open_frame(self, stream: Stream, base_offset: int, leader_epoch: int) -> Frame:
         """A frame for the stream's next batches in the open block."""
@@ -264,7 +278,7 @@ class GroupCommit:
     def _kick(self) -> None:
         self._is_kicked = False
         if self._in_flight is None and self.state is OPEN:
-            self._submit()
+            self._write_next(inline=True)
 
     def close_block(self, *, seals: bool = False) -> None:
         """Give the open block its place; what is appended from here on goes into another."""
@@ -276,7 +290,7 @@ class GroupCommit:
         segment.end = block.place(segment.end)
         segment.last_block = block.sequence
         self._queue.append(block)
-        self._closed_bytes += block.used
+        self._closed_bytes += block.held_bytes
         self._begin_block(Block(block.sequence + 1, self._take_buffer()))
         self._kick_soon()
         # A segment may end a block late, never early: states are taken here and only here, when
@@ -305,13 +319,14 @@ class GroupCommit:
         self.close_block(seals=True)
         return True
 
-    def _submit(self) -> None:
+    def _write_next(self, *, inline: bool = False) -> None:
+        """Write the oldest block that waits, or else the open one: on the lane, or if it is small
+        and nobody waits for the disk, inline."""
         if not self._queue:
             if not self.block.frames:
                 return
             self.close_block()
-        block = self._queue.popleft()
-        self._in_flight = block
+        block = self._in_flight = self._queue.popleft()
         segment = block.segment
         assert segment is not None
         buffers = block.pack(segment.sequence, segment.salt, self.true_through)
@@ -332,17 +347,33 @@ class GroupCommit:
             durable=self._mode == "block",
             syncs=syncs,
         )
-        self._submitted_ns = self._now_ns()
-        self._lane.submit(job, self._written)
+        began_ns = self._submitted_ns = self._now_ns()
+        if (
+            not inline
+            or self._mode == "block"
+            or syncs
+            or block.block_bytes > INLINE_BYTES_MAX
+            or began_ns < self._inline_from_ns
+        ):
+            self._lane.submit(job, self._written)
+            return
+        try:
+            file = self._lane.inline(job)
+        except Exception as error:  # as a lane does: whatever it is, the log has failed
+            self._written(error)
+            return
+        if self._now_ns() - began_ns > INLINE_SLOW_NS:
+            self._inline_from_ns = began_ns + INLINE_REST_NS
+        self._written(file)
 
     def _written(self, result: File | BaseException) -> None:
         block, self._in_flight = self._in_flight, None
-        if self.error is not None:
-            return  # a sync failed meanwhile: this block is given up
-        if isinstance(result, BaseException):
-            self.fail(result)
-            return
         assert block is not None
+        if self.error is not None or isinstance(result, BaseException):
+            block.release()
+            if isinstance(result, BaseException):
+                self.fail(result)  # unless a sync failed meanwhile: this block was given up then
+            return
         segment = block.segment
         assert segment is not None
         if not segment.has_file:
@@ -357,10 +388,14 @@ class GroupCommit:
             self.syncs += 1
         elif self._mode == "interval" and self._timer is None:
             self._timer = self._world.call_later(self._interval_ms, self._sync_due)
-        self._submit()  # the disk works on the next block while the loop tells of this one
+        if self._mode == "block" or self.pending_bytes - block.held_bytes > INLINE_BYTES_MAX:
+            self._write_next()  # the disk works on the next block while the loop tells of this one
+        elif self._queue or self.block.frames:
+            self._kick_soon()  # a write on the loop would be told of before this one
         if self.pending_bytes > limits.WAL_PENDING_BYTES_MAX:
             self._was_full = True
-        self._closed_bytes -= block.used
+        self._closed_bytes -= block.held_bytes
+        block.release()
         self._give_buffer(block)
         self._owner.written(block)
         waiters = self._waiters
@@ -454,6 +489,8 @@ class GroupCommit:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        for block in (*self._queue, self.block):  # the one in flight is still read
+            block.release()
         self._queue.clear()
         self._buffers.clear()
         self._begin_block(Block(self.block.sequence, bytearray()))

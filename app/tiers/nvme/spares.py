@@ -11,7 +11,7 @@ written beside them, the next file is only allocated.
 
 from functools import partial
 
-from app.limits import MIB, SEGMENTS_FREE_MAX
+from app.limits import MIB, SEGMENTS_FREE_MAX, SEGMENTS_FREE_MIN, SEGMENTS_FREE_MS
 from app.telemetry import events
 from app.tiers.nvme.segment import (
     FREE_PAGE,
@@ -30,6 +30,7 @@ class Spares:
     """All state is of the loop; its jobs run on the `roll` lane."""
 
     def __init__(self, world: World, directory: str, segment_bytes: int) -> None:
+        self._clock = world.clock
         self._files = world.files
         self._lane = world.lane("roll")
         self._directory = directory
@@ -37,6 +38,7 @@ class Spares:
         self._free: list[str] = []
         self._next = 1
         self._freeing = 0  # on the lane, to be kept or removed
+        self._needed_ms = 0  # when a file came or went last
         self._is_preparing = False
         self._ready: tuple[int, File] | None = None
 
@@ -48,6 +50,7 @@ class Spares:
     def begin(self, free: list[str], next_sequence: int) -> list[str]:
         """What recovery found. Gives the free files that are more than are kept: unlink them."""
         self._next = max(self._next, next_sequence)
+        self._needed_ms = self._clock.monotonic_ms()
         self._free, excess = free[:SEGMENTS_FREE_MAX], free[SEGMENTS_FREE_MAX:]
         return excess
 
@@ -61,6 +64,7 @@ class Spares:
         if self._is_preparing or self._ready is not None:
             return
         self._is_preparing = True
+        self._needed_ms = self._clock.monotonic_ms()
         job = partial(
             prepare,
             self._files,
@@ -101,10 +105,19 @@ class Spares:
             and segment.end <= self._segment_bytes * 2
         )
         self._freeing += 1
+        self._needed_ms = self._clock.monotonic_ms()
         job = partial(
             _free, self._files, self._directory, segment, self._segment_bytes, keeps=keeps
         )
         self._lane.submit(job, self._freed)
+
+    def trim(self) -> None:
+        """Called now and then: of the files that nobody has needed for long only a few stay."""
+        if self._clock.monotonic_ms() - self._needed_ms >= SEGMENTS_FREE_MS:
+            excess = self._free[SEGMENTS_FREE_MIN:]
+            del self._free[SEGMENTS_FREE_MIN:]
+            for path in excess:
+                self._lane.submit(partial(self._files.unlink, path), self._removed)
 
     def remove(self, segment: Segment) -> None:
         """A retired segment that someone still reads, or may: its name goes, its bytes stay until

@@ -446,7 +446,10 @@ class Wal:
 
     async def retire(self) -> list[int]:
         """Give back the segments in which nothing is live; gives their sequences."""
-        if self.state != OPEN or not self._garbage():
+        if self.state != OPEN:
+            return []
+        self._spares.trim()
+        if not self._garbage():
             return []
         try:
             # What makes them garbage has to survive whatever happens next.

@@ -24,10 +24,11 @@ from app.kafka.listener import Door, Listener
 from app.kafka.metadata_cache import MetadataCache
 from app.kafka.router import Router
 from app.kafka.sessions import FetchSessions
+from app.limits import LEASED_BATCH_BYTES_MIN
 from app.model import BrokerId, Endpoint, Incarnation, LeaderEpoch, PartitionKey, Principal, TopicId
 from app.raft.controller import CreatedTopic
 from app.security.ports import AllowAll, Operation, Resource, Unlimited
-from app.world.ports import FileRange
+from app.world.ports import FileRange, Lease
 from streambus.protocol import api, batch
 from tests.golden.generate_messages import filled, message_class
 from tests.unit.partitions.arrange import Timer
@@ -197,6 +198,8 @@ class FakeReplica:
         self.high_watermark = 0
         self.log = SimpleNamespace(end=0, leader_epoch=3)
         self.appended: list[tuple[bytes, int]] = []  # (records, acks)
+        self.keeps = False
+        self.kept: list[tuple[memoryview, Lease]] = []  # large ones where they lie, as a log does
         self._waiting: list[tuple[Any, int, int]] = []
         self.prepared: Callable[[bytes], bytes] = bytes.upper
 
@@ -210,11 +213,15 @@ class FakeReplica:
         pending: Any,
         slot: int,
         now_ms: int,
+        lease: Lease | None = None,
     ) -> None:
         if self.refuses:
             pending.resolve(slot, self.refuses, -1)
             return
         self.appended.append((bytes(view[start:end]) if start >= 0 else b"", acks))
+        if self.keeps and lease is not None and end - start >= LEASED_BATCH_BYTES_MIN:
+            lease.hold()
+            self.kept.append((view[start:end], lease))
         offset = self.log.end
         self.log.end += 1
         if acks == 0:
@@ -224,6 +231,12 @@ class FakeReplica:
 
     async def prepare(self, view: memoryview, version: int) -> memoryview:
         return memoryview(self.prepared(bytes(view)))
+
+    def let_go(self) -> None:
+        """What was kept is written."""
+        kept, self.kept = self.kept, []
+        for _, lease in kept:
+            lease.release()
 
     def sync(self, count: int | None = None) -> None:
         """The first `count` waiting appends (or all) are durable and committed."""

@@ -4,7 +4,9 @@ import resource
 from collections.abc import Callable
 from pathlib import Path
 
-from app.kafka.buffers import SPARE_BYTES_MAX, ReceivePool, class_bytes
+import pytest
+
+from app.kafka.buffers import SPARE_BYTES_MAX, Lease, ReceivePool, class_bytes
 from app.limits import KIB, MIB
 
 
@@ -114,6 +116,57 @@ def test_spares_come_only_from_the_half_that_no_frame_needs() -> None:
         spares.append(spare)
     assert pool.lent_bytes == MIB // 2
     assert pool.borrow(MIB // 2) is not None
+
+
+def test_buffers_are_shared_only_while_half_of_the_pool_is_free_and_nobody_waits() -> None:
+    pool = ReceivePool(4 * MIB)
+    lent = [pool.borrow(MIB), pool.borrow(MIB)]
+    assert pool.may_share
+    lent.append(pool.borrow(64 * KIB))
+    assert not pool.may_share
+    pool.give_back(lent.pop())  # type: ignore[arg-type]
+    assert pool.may_share
+    waiter = Borrower("waits", [])
+    assert pool.wait(4 * MIB, 0, waiter.ready)
+    assert not pool.may_share
+    pool.cancel(waiter.ready)
+    assert pool.may_share
+
+
+def test_a_leased_buffer_goes_home_with_its_last_holder_and_once() -> None:
+    pool = ReceivePool(4 * MIB)
+    buffer = pool.borrow(MIB)
+    assert buffer is not None
+    lease = Lease(pool, buffer)
+    assert not lease.is_shared
+    for _ in range(2):
+        lease.hold()
+    assert lease.is_shared
+    lease.release()
+    lease.release()
+    assert not lease.is_shared and pool.lent_bytes == MIB
+    lease.release()
+    assert pool.lent_bytes == 0
+    with pytest.raises(AssertionError, match="went home"):
+        lease.hold()
+    with pytest.raises(AssertionError, match="more often"):
+        lease.release()
+    assert pool.lent_bytes == 0
+
+
+def test_who_waits_is_served_by_a_lease_that_ends() -> None:
+    pool = ReceivePool(4 * MIB)
+    buffer = pool.borrow(2 * MIB)
+    assert buffer is not None
+    lease = Lease(pool, buffer)
+    lease.hold()
+    log: list[str] = []
+    waiter = Borrower("waits", log)
+    assert pool.wait(4 * MIB, 0, waiter.ready)
+    lease.release()
+    assert log == []
+    lease.release()
+    assert log == ["waits"]
 
 
 def test_waking_many_does_not_nest() -> None:

@@ -6,6 +6,7 @@ from app import limits
 from app.kafka.connection import LEGAL, State
 from app.kafka.context import KafkaSettings
 from app.kafka.listener import Door
+from streambus.protocol import batch
 from tests.unit.kafka.arrange import (
     Kit,
     MemoryChannel,
@@ -13,11 +14,15 @@ from tests.unit.kafka.arrange import (
     correlation_ids,
     decoded,
     frames,
+    id_of,
     produce,
     records,
     request,
     settled,
 )
+from tests.unit.kafka.house_kit import HouseKit, HousePeer, on_house
+
+ASSIGNED_BYTES = 16  # base offset, length, leader epoch: the broker's own
 
 
 @pytest.mark.parametrize("piece", [1, 3, 7, 100, 1 << 20])
@@ -47,6 +52,141 @@ async def test_a_large_request_borrows_a_buffer_and_gives_it_back() -> None:
         assert kit.listener.pool.lent_bytes == 0
         peer.send(produce(3))
         assert len(kit.replica("orders").appended) == 3
+
+
+@pytest.mark.parametrize("piece", [5_000, 30_000, 1 << 20])
+async def test_a_large_produce_keeps_its_bytes_until_the_log_wrote_them_whatever_follows(
+    piece: int,
+) -> None:
+    async with Kit() as kit:
+        kit.controller.add("orders")
+        replica, pool = kit.replica("orders"), kit.listener.pool
+        replica.keeps = True
+        peer, other = kit.connect(), kit.connect()
+        bodies = [bytes([65 + n]) * (40_000, 70, 200_000, 9_000)[n % 4] for n in range(12)]
+        for n in range(0, 12, 3):
+            peer.send(b"".join(produce(n + i, body=bodies[n + i]) for i in range(3)), piece)
+            other.send(produce(n, body=b"other" * 20_000), piece)
+        large = [sent for sent, _ in replica.appended if len(sent) >= limits.LEASED_BATCH_BYTES_MIN]
+        assert [bytes(lies) for lies, _ in replica.kept] == large
+        assert len(large) == 6 + 4
+        assert pool.lent_bytes >= sum(map(len, large))
+        peer.close()
+        other.send(produce(99, body=b"more" * 20_000), piece)
+        assert [bytes(lies) for lies, _ in replica.kept[:10]] == large
+        replica.let_go()
+        other.close()
+        assert pool.lent_bytes == 0
+
+
+async def test_a_small_request_and_a_small_batch_are_not_kept_where_they_lie() -> None:
+    async with Kit() as kit:
+        kit.controller.add("orders")
+        replica, peer = kit.replica("orders"), kit.connect()
+        replica.keeps = True
+        peer.send(produce(1, body=bytes(limits.LEASED_BATCH_BYTES_MIN - 1)))
+        assert len(replica.appended) == 1 and not replica.kept
+        peer.send(produce(2, body=bytes(limits.LEASED_BATCH_BYTES_MIN)))
+        assert len(replica.kept) == 1
+
+
+def produce_many(correlation_id: int, *bodies: bytes) -> bytes:
+    """One batch for each partition from 0 on."""
+    parts = [{"index": index, "records": body} for index, body in enumerate(bodies)]
+    data = [{"name": "orders", "topic_id": id_of("orders"), "partition_data": parts}]
+    fields = {"transactional_id": None, "acks": -1, "timeout_ms": 30_000, "topic_data": data}
+    return request("Produce", 9, correlation_id, **fields)
+
+
+async def test_who_waits_for_memory_is_not_read_though_its_answers_go_out_meanwhile() -> None:
+    """Else the buffer comes when it has read on in its old one, which a lane may be reading."""
+    settings = KafkaSettings(receive_pool_bytes=512 * limits.KIB)
+    async with Kit(settings=settings) as kit:
+        kit.controller.add("orders")
+        kit.controller.add("slow")
+        orders, slow = kit.replica("orders"), kit.replica("slow")
+        orders.keeps = slow.prepares = True
+        peer, others = kit.connect(), [kit.connect() for _ in range(3)]
+        next_one = produce(2, topic="slow", body=b"b" * 50_000)
+        peer.send(produce(1, body=b"a" * 60_000) + next_one[:2])
+        for other, size in zip(others, (200_000, 100_000, 50_000), strict=True):
+            other.send(produce(9, body=bytes(size))[:10_000])
+        assert kit.listener.pool.lent_bytes == 512 * limits.KIB and len(orders.kept) == 1
+        peer.send(next_one[2:10])
+        assert peer.channel.is_paused, "its own buffer is kept, and there is no other"
+        peer.channel.is_full = True
+        orders.sync()
+        kit.registry.round()
+        orders.let_go()
+        peer.channel.is_full = False
+        peer.connection.drained()
+        peer.send(next_one[10:])
+        others[2].close()
+        kit.connect().send(produce(3, body=b"c" * 50_000))
+        peer.more()
+        await settled()
+        assert slow.appended == [(b"B" * 50_000, -1)]
+
+
+async def test_large_batches_of_one_request_are_all_kept_where_they_lie() -> None:
+    async with Kit() as kit:
+        kit.controller.add("orders", partitions=3)
+        replicas = [kit.replica("orders", partition) for partition in range(3)]
+        for replica in replicas:
+            replica.keeps = True
+        peer = kit.connect()
+        bodies = [b"a" * 40_000, b"b" * 50, b"c" * 60_000]
+        peer.send(produce_many(1, *bodies), 10_000)
+        peer.send(produce(2, body=b"d" * 100_000), 10_000)
+        kept = [[bytes(lies) for lies, _ in replica.kept] for replica in replicas]
+        assert kept == [[bodies[0], b"d" * 100_000], [], [bodies[2]]]
+
+
+def large_batch(value: bytes) -> bytes:
+    return records(1, value=value * 50_000)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_log_gets_large_batches_as_they_were_sent_though_others_follow_at_once(
+    seed: int,
+) -> None:
+    async def scenario(kit: HouseKit) -> None:
+        peer, other = kit.connect(), kit.connect()
+        sent = [produce(1, body=large_batch(b"a")), produce(2, body=large_batch(b"b"))]
+        sent.append(produce_many(3, large_batch(b"c"), large_batch(b"d")))
+        sent.append(produce(4, body=records(3)))
+        peer.send(b"".join(sent), 30_000)
+        other.send(produce(1, partition=1, body=large_batch(b"e")), 20_000)
+        assert kit.listener.pool.lent_bytes > 5 * 50_000, "nothing was kept where it lies"
+        found = correlation_ids(await received(kit, peer, 4))
+        assert found == [1, 2, 3, 4]
+        await received(kit, other, 1)
+        for partition, values in enumerate((b"abc", b"de")):
+            expected = [large_batch(bytes([value])) for value in values]
+            if partition == 0:
+                expected.append(records(3))
+            _, stored = await kit.house.fetch(0, partition=partition)
+            at = 0
+            for body in expected:
+                header = batch.read_header(stored, at)
+                batch.verify(memoryview(stored), at, header)
+                assert stored[at + ASSIGNED_BYTES : at + len(body)] == body[ASSIGNED_BYTES:]
+                at += len(body)
+            assert at == len(stored)
+        peer.close()
+        other.close()
+        assert kit.listener.pool.lent_bytes == 0
+
+    on_house(scenario, seed)
+
+
+async def received(kit: HouseKit, peer: HousePeer, count: int) -> bytes:
+    """So many answers."""
+    for _ in range(10_000):
+        if len(frames(peer.channel.received)) == count:
+            break
+        await kit.world.sleep(1)
+    return peer.taken()
 
 
 async def test_produce_is_pipelined_and_answered_in_order_by_one_write() -> None:

@@ -15,6 +15,7 @@ from app.partitions.replica import Replica
 from app.partitions.shared import Shared
 from app.partitions.waiting import ParkedFetches
 from app.tiers.nvme.block import FrameKind
+from app.world.ports import Lease
 from streambus.protocol import batch
 
 
@@ -122,6 +123,7 @@ class FakeStream:
         end_offset: int,
         leader_epoch: int,
         max_timestamp: int,
+        lease: Lease | None = None,
     ) -> int:
         if self.wal.failure is not None:
             raise self.wal.failure

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.limits import CLOSE_FLUSH_MS_MAX
+from app.limits import CLOSE_FLUSH_MS_MAX, SEND_BUFFER_BYTES
 from app.world import network
 from app.world.network import SocketChannel
 from app.world.real import RealWorld
@@ -40,6 +40,19 @@ async def test_both_ends_send_without_delay_and_notice_a_dead_peer(world: RealWo
     for peer in (server, client):
         assert option(peer.channel, socket.IPPROTO_TCP, socket.TCP_NODELAY)
         assert option(peer.channel, socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    client.channel.close()
+    await server.until(lambda: server.ends)
+
+
+async def test_a_socket_queues_as_much_as_is_asked_for_and_grows_no_further(
+    world: RealWorld,
+) -> None:
+    server, client = await pair(world)
+    with socket.socket() as asked:  # the kernel has its own bound and its own rounding
+        asked.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+        expected = asked.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+    for peer in (server, client):
+        assert option(peer.channel, socket.SOL_SOCKET, socket.SO_SNDBUF) == expected
     client.channel.close()
     await server.until(lambda: server.ends)
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from app.errors import Unavailable
-from app.limits import SEND_TURN_BYTES, WARM_BYTES
+from app.limits import SEND_TURN_BYTES, TLS_TURN_BYTES, WARM_BYTES
 from app.world import FileRange
 from app.world.files import DiskFile, DiskFiles
 from app.world.outbound import PlainOutbound, TlsOutbound
@@ -141,6 +141,32 @@ async def test_a_turn_sends_no_more_than_its_bound_of_a_range(
     assert asked == [SEND_TURN_BYTES, SEND_TURN_BYTES, 5, 7]
 
 
+@pytest.mark.parametrize("cold", ["first", "last", "middle", "behind"])
+async def test_the_first_and_the_last_byte_of_a_turn_say_whether_a_range_is_cold(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, cold: str
+) -> None:
+    start, length = 50, SEND_TURN_BYTES + 100
+    at = {"first": 50, "last": 50 + SEND_TURN_BYTES - 1, "middle": 50 + SEND_TURN_BYTES // 2}
+    cold_at = at.get(cold, 50 + SEND_TURN_BYTES)
+    sent: list[int] = []
+    whole = DiskFile.read_cached
+
+    def read_cached(file: DiskFile, position: int, count: int) -> bytes | None:
+        is_cold = position <= cold_at < position + count
+        return None if is_cold else whole(file, position, count)
+
+    def sendfile(out: int, file: int, position: int, count: int) -> int:
+        sent.append(count)
+        return count
+
+    monkeypatch.setattr(DiskFile, "read_cached", read_cached)
+    monkeypatch.setattr(os, "sendfile", sendfile)
+    bench.outbound.send([bench.range(start, length)])
+    is_asked = cold in ("first", "last")
+    assert len(bench.reader.jobs) == is_asked
+    assert sent == ([] if is_asked else [SEND_TURN_BYTES])
+
+
 async def test_a_cold_range_is_warmed_on_the_reader_lane_before_it_is_sent(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -253,8 +279,8 @@ def tls_queue(bench: Bench) -> tuple[TlsOutbound, Transport]:
 async def test_tls_waits_for_room_in_the_transport(bench: Bench, tmp_path: Any) -> None:
     outbound, transport = tls_queue(bench)
     transport.pause_after = 1
-    expected = b"head" + bench.content[: 2 * SEND_TURN_BYTES] + b"tail"
-    outbound.send([b"head", bench.range(0, 2 * SEND_TURN_BYTES)])
+    expected = b"head" + bench.content[: 2 * TLS_TURN_BYTES] + b"tail"
+    outbound.send([b"head", bench.range(0, 2 * TLS_TURN_BYTES)])
     assert transport.written == b"head"
     outbound.send([b"tail"])
     assert transport.written == b"head"
@@ -262,11 +288,19 @@ async def test_tls_waits_for_room_in_the_transport(bench: Bench, tmp_path: Any) 
     outbound.resume()
     emptied: list[int] = []
     outbound.flush(lambda: emptied.append(1))
-    assert len(transport.written) <= 4 + SEND_TURN_BYTES
+    assert len(transport.written) <= 4 + TLS_TURN_BYTES
     for _ in range(5):
         await asyncio.sleep(0)
     assert transport.written == expected
     assert emptied == [1]
+
+
+async def test_a_turn_of_tls_is_bounded_apart(bench: Bench) -> None:
+    outbound, transport = tls_queue(bench)
+    outbound.send([bench.range(0, TLS_TURN_BYTES + 5), b"tail"])
+    assert len(transport.written) == TLS_TURN_BYTES < SEND_TURN_BYTES
+    await asyncio.sleep(0)
+    assert transport.written == bench.content[: TLS_TURN_BYTES + 5] + b"tail"
 
 
 async def test_tls_reads_cold_ranges_on_the_reader_lane(
@@ -274,12 +308,12 @@ async def test_tls_reads_cold_ranges_on_the_reader_lane(
 ) -> None:
     monkeypatch.setattr(DiskFile, "read_cached", lambda *_: None)
     outbound, transport = tls_queue(bench)
-    outbound.send([bench.range(3, SEND_TURN_BYTES + 3), b"tail"])
+    outbound.send([bench.range(3, TLS_TURN_BYTES + 3), b"tail"])
     while bench.reader.jobs:
         assert b"tail" not in transport.written
         bench.reader.work()
         await asyncio.sleep(0)
-    assert transport.written == bench.content[3 : SEND_TURN_BYTES + 6] + b"tail"
+    assert transport.written == bench.content[3 : TLS_TURN_BYTES + 6] + b"tail"
 
 
 async def test_tls_fails_on_a_range_beyond_its_file(bench: Bench) -> None:

@@ -294,6 +294,21 @@ class Scribe:
         return log[-1][1] if log else 0
 
 
+class Loan:
+    """A lease that counts who holds it."""
+
+    def __init__(self) -> None:
+        self.holders = self.held = 0
+
+    def hold(self) -> None:
+        self.holders += 1
+        self.held += 1
+
+    def release(self) -> None:
+        self.holders -= 1
+        assert self.holders >= 0, "released more often than held"
+
+
 class OpenBlock:
     """What streams ask of group commit, over one block that never closes."""
 
@@ -311,11 +326,12 @@ class OpenBlock:
         end: int,
         epoch: int,
         append_ms: int,
+        lease: "Loan | None" = None,
     ) -> None:
         self._append_ms = append_ms
         stream = self.streams.setdefault(stream_key, Stream(self, stream_key))
         timestamp = batch.read_header(content)[batch.MAX_TIMESTAMP]
-        stream.append(memoryview(content), base, end, epoch, timestamp)
+        stream.append(memoryview(bytearray(content)), base, end, epoch, timestamp, lease)
 
     def open_frame(self, stream: Stream, base: int, epoch: int) -> Frame:
         frame = stream.frame = Frame(stream.key, BATCHES, base, epoch, self._append_ms)

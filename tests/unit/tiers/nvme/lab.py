@@ -16,7 +16,7 @@ from app.tiers.nvme.block import Frame, FrameKind
 from app.tiers.nvme.lookup import Slice
 from app.tiers.nvme.recovery import Recovered
 from app.tiers.nvme.wal import Wal, WalSettings
-from app.world.ports import World
+from app.world.ports import Lease, World
 from app.world.real import RealWorld
 from streambus.protocol import batch
 from tests.sim.world import Machine, Simulation, simulate
@@ -124,7 +124,9 @@ class Process:
 
     # Writing
 
-    def append(self, key: PartitionKey, content: bytes, epoch: int = 0) -> int:
+    def append(
+        self, key: PartitionKey, content: bytes, epoch: int = 0, lease: Lease | None = None
+    ) -> int:
         base = self.end(key)
         header = batch.read_header(content)
         end = base + header[batch.LAST_OFFSET_DELTA] + 1
@@ -134,7 +136,7 @@ class Process:
         self.states.batch(key, batch.read_header(stored), self.clock.latest)
         self.contents.setdefault(key, []).append((base, end, bytes(stored)))
         return self.wal.stream(key).append(
-            memoryview(content), base, end, epoch, header[batch.MAX_TIMESTAMP]
+            memoryview(bytearray(content)), base, end, epoch, header[batch.MAX_TIMESTAMP], lease
         )
 
     def control(self, key: PartitionKey, kind: FrameKind, offset: int, epoch: int = 0) -> int:
@@ -145,8 +147,10 @@ class Process:
             self.contents.pop(key, None)
         return self.wal.append_control(key, kind, offset, epoch)
 
-    async def write(self, key: PartitionKey, content: bytes, epoch: int = 0) -> None:
-        await self.wal.synced(self.append(key, content, epoch))
+    async def write(
+        self, key: PartitionKey, content: bytes, epoch: int = 0, lease: Lease | None = None
+    ) -> None:
+        await self.wal.synced(self.append(key, content, epoch, lease))
 
     # The listener
 

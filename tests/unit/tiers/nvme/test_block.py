@@ -1,25 +1,31 @@
 """Blocks: what is packed is what was appended, and only that is believed."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from app.limits import INDEX_EVERY_BYTES
+from app import limits
+from app.limits import INDEX_EVERY_BYTES, KIB
 from app.tiers.nvme import block as blocks
 from app.tiers.nvme.block import BATCHES, Block, BlockHeader, Frame, FrameKind
 from app.tiers.nvme.file_header import WrittenByNewer, crc32c
 from streambus.protocol import batch
-from tests.unit.tiers.nvme.arrange import A, B, OpenBlock, key, records
+from tests.unit.tiers.nvme.arrange import A, B, Loan, OpenBlock, key, records
 
 
-def filled(*steps: tuple[int, bytes], capacity: int = 1 << 16) -> tuple[Block, dict[int, bytes]]:
+def filled(
+    *steps: tuple[int, bytes], capacity: int = 1 << 16, leases: list[Loan | None] | None = None
+) -> tuple[Block, dict[int, bytes]]:
     """A block of batches for partitions by number, and what each should hold."""
     open_block = OpenBlock(7, capacity)
     ends: dict[int, int] = {}
     contents: dict[int, bytes] = {}
-    for number, content in steps:
+    for n, (number, content) in enumerate(steps):
         base = ends.get(number, 0)
         header = batch.read_header(content)
         end = ends[number] = base + header[batch.LAST_OFFSET_DELTA] + 1
-        open_block.append(key(number), content, base, end, 4, 99)
+        lease = leases[n] if leases is not None else None
+        open_block.append(key(number), content, base, end, 4, 99, lease)
         stored = bytearray(content)
         batch.patch(stored, 0, base, 4)
         contents[number] = contents.get(number, b"") + bytes(stored)
@@ -109,6 +115,69 @@ def test_the_crc_of_a_frame_is_that_of_its_bytes_whatever_the_sizes_of_its_batch
         for frame, content in zip(block.frames, contents.values(), strict=True):
             assert frame.crc == crc32c(content)
             assert frame.length == len(content)
+
+
+STEP = st.tuples(
+    st.integers(1, 3),
+    st.sampled_from([0, 10, 900, 16_384, 32 * KIB, 40_000, 70_000]),
+    st.integers(0, 2),  # 0: no lease, else whose
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(steps=st.lists(STEP, min_size=1, max_size=25), capacity=st.sampled_from([64, 1 << 20]))
+def test_batches_that_stay_where_they_lie_are_packed_like_copied_ones(
+    steps: list[tuple[int, int, int]], capacity: int
+) -> None:
+    """With `capacity` small the buffer grows between leased batches."""
+    loans = [None, Loan(), Loan()]
+    batches = [(number, records(size, fill=n + 1)) for n, (number, size, _) in enumerate(steps)]
+    leases = [loans[whose] for _, _, whose in steps]
+    mixed, contents = filled(*batches, capacity=capacity, leases=leases)
+    copied, _ = filled(*batches, capacity=capacity)
+    stays = [
+        len(content)
+        for (_, content), lease in zip(batches, leases, strict=True)
+        if lease is not None and len(content) >= limits.LEASED_BATCH_BYTES_MIN
+    ]
+    assert len(mixed.leased) == len(stays)
+    assert mixed.held_bytes == mixed.used + sum(stays)
+    assert packed(mixed) == packed(copied)
+    for frame, content in zip(mixed.frames, contents.values(), strict=True):
+        assert (frame.crc, frame.length) == (crc32c(content), len(content))
+
+
+def test_more_leased_batches_than_one_call_takes_are_joined_to_the_same_bytes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limits, "LEASED_BATCH_BYTES_MIN", 200)
+    batches = [(1 + n % 5, records(20 if n % 3 else 300, fill=n % 251)) for n in range(2_400)]
+    mixed, _ = filled(*batches, capacity=1 << 20, leases=[Loan()] * len(batches))
+    assert len(mixed.leased) == 800
+    mixed.place(4096)
+    buffers = mixed.pack(3, 5, 6)
+    assert len(buffers) <= blocks.BUFFERS_MAX
+    copied, _ = filled(*batches, capacity=1 << 20)
+    assert b"".join(buffers) == packed(copied)
+    monkeypatch.setattr(blocks, "BUFFERS_MAX", 1 << 20)
+    assert len(mixed.pack(3, 5, 6)) > 1_000, "nothing had to be joined"
+
+
+def test_a_block_is_as_full_as_what_it_copied_and_what_it_leased() -> None:
+    block, _ = filled((1, records(40_000)), (2, records(50)), leases=[Loan(), Loan()])
+    assert block.full_at == (1 << 62) - len(records(40_000))
+
+
+def test_a_block_lets_go_of_every_lease_as_often_as_it_held_it_and_once() -> None:
+    one, other = Loan(), Loan()
+    large = records(40_000)
+    steps = [(1, large), (2, large), (1, large), (2, records(5)), (1, large)]
+    block, _ = filled(*steps, leases=[one, one, other, other, one])
+    assert (one.holders, other.holders) == (2, 1)
+    block.release()
+    assert (one.holders, other.holders) == (0, 0)
+    block.release()
+    assert (one.holders, other.holders) == (0, 0) and not block.leased
 
 
 def test_a_control_frame_has_no_bytes() -> None:

@@ -10,7 +10,7 @@ from app.errors import InvalidConfig, StorageFailed
 from app.tiers.nvme.block import FrameKind
 from app.tiers.nvme.failures import DiskFailed, DiskFull
 from app.tiers.nvme.wal import Wal, WalSettings
-from tests.unit.tiers.nvme.arrange import A, B, C, key, records
+from tests.unit.tiers.nvme.arrange import A, B, C, Loan, key, records
 from tests.unit.tiers.nvme.lab import SMALL, Lab, Process, Scenario, SimLab, simulated
 
 Run = Callable[[Scenario], None]
@@ -270,6 +270,8 @@ def test_power_may_fail_at_any_write(sync: str) -> None:
 async def fill_until_dead(process: Process) -> None:
     while True:
         await fill(process, 60)
+        for k in (A, B, A):
+            process.append(k, records(33_000), lease=Loan())
         keys = [k for k in (A, B, C) if process.contents.get(k)]
         for k in keys:
             log = process.contents[k]
