@@ -173,9 +173,9 @@ class Connection:
     def buffer_updated(self, count: int) -> None:
         if self.holds & CLOSED:
             return  # what still comes goes nowhere
-        self.buffer.arrived(count)
         self._is_active = True
-        self._run()
+        if self.buffer.arrived(count):
+            self._run()
 
     def drained(self) -> None:
         self.release(OUTBOUND)

@@ -35,6 +35,7 @@ class ReceiveBuffer:
         "_pool",
         "_seen",
         "_sweeps",
+        "_wanted",
         "_wants_spare",
         "channel",
         "end",
@@ -55,6 +56,7 @@ class ReceiveBuffer:
         self._is_over = False
         self._seen = -1  # `start` at the last sweep
         self._sweeps = 0  # since it moved
+        self._wanted = 0  # where the frame that arrives ends, 0 if it is not known
         self.channel: Channel | None = None
         self.view = memoryview(self._idle)
         self.start = self.end = 0
@@ -63,15 +65,18 @@ class ReceiveBuffer:
     def room(self) -> memoryview:
         return self.view[self.end : self.limit]
 
-    def arrived(self, count: int) -> None:
+    def arrived(self, count: int) -> bool:
+        """Whether it is worth a look: of a large frame many reads bring only a part."""
         self.end += count
         if self.end == limits.RECEIVE_BUFFER_IDLE_BYTES and self._borrowed is None:
             self._wants_spare = True
+        return self.end >= self._wanted
 
     def settle(self, *, is_held: bool) -> bool:
         """After parsing: make room for what comes, at the least cost in copies and memory. Held
         means that requests may lie here whole. False: there is no memory for the next request."""
         start, end, capacity = self.start, self.end, len(self.view)
+        self._wanted = 0
         if self._is_frozen:
             self.limit = capacity
             if end == capacity:
@@ -95,6 +100,7 @@ class ReceiveBuffer:
             if need > capacity or (moves and self._is_shared):
                 return self._need(need)
             self._make_room(need)
+            self._wanted = self.start + need if end - start >= 4 else 0
         return True
 
     def lease(self) -> Lease | None:
@@ -200,6 +206,7 @@ class ReceiveBuffer:
         self.view = target
         self.start, self.end = 0, left
         self._seen = -1
+        self._wanted = 0
         self.limit = len(target)
         self._wants_spare = False
         lease, self._lease = self._lease, None
@@ -213,6 +220,7 @@ class ReceiveBuffer:
         self.view[:left] = self.view[self.start : self.end]
         self.start, self.end = 0, left
         self._seen = -1
+        self._wanted = 0
 
     def _pause(self) -> None:
         if not self._is_paused and self.channel is not None:

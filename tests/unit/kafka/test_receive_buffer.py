@@ -21,8 +21,47 @@ def arrive(into: ReceiveBuffer, sent: bytes) -> bytes:
     assert len(room) > 0
     count = min(len(room), len(sent))
     room[:count] = sent[:count]
-    into.arrived(count)
+    if not into.arrived(count):
+        assert not is_whole(into), "a frame is there, and nobody is to look at it"
     return sent[count:]
+
+
+def is_whole(buffer: ReceiveBuffer) -> bool:
+    """Whether the next frame has arrived."""
+    here = bytes(buffer.view[buffer.start : buffer.end])
+    return len(here) >= 4 and len(here) >= 4 + int.from_bytes(here[:4], "big")
+
+
+def test_of_a_large_frame_only_the_last_part_is_worth_a_look() -> None:
+    made = buffer()
+    left = arrive(made, frame(bytes(300_000)))
+    looks = 0
+    while left:
+        assert made.settle(is_held=False)
+        room = made.room()
+        count = min(len(room), len(left), 10_000)
+        room[:count] = left[:count]
+        looks += made.arrived(count)
+        left = left[count:]
+    assert is_whole(made) and looks == 1
+
+
+def test_a_frame_that_moved_while_it_arrived_is_looked_at_when_it_is_whole() -> None:
+    made = buffer()
+    arrive(made, frame(bytes(300_000)))
+    made.settle(is_held=False)
+    arrive(made, bytes(300_004 - made.end))
+    made.start = made.end
+    made.settle(is_held=False)
+    arrive(made, frame(bytes(1_000)) + frame(bytes(5_000))[:100])
+    made.start = 1_004
+    made.settle(is_held=False)
+    made.give_back()
+    left = bytes(4_904)
+    while left:
+        left = arrive(made, left)
+        made.settle(is_held=False)
+    assert is_whole(made)
 
 
 def frame(body: bytes) -> bytes:
