@@ -8,7 +8,8 @@
  * over all partitions together. Bytes that are no request of a served version close the connection.
  *
  * librdkafka goes by what is advertised: without Fetch v4 it would not send record batches, and
- * without FindCoordinator v0 no lz4. Fetch says at once that there is nothing new.
+ * without FindCoordinator v0 and Produce v0 (KAFKA-18659; not served) it does not compress. Fetch
+ * says at once that there is nothing new.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -197,11 +198,12 @@ static int find_coordinator(struct input *in, struct output *out, int version) {
 
 /* What is advertised and what is answered. */
 static int api_versions(struct input *in, struct output *out, int version);
+enum { PRODUCE = 0 };
 static const struct api {
     int key, least, most;
     int (*answer)(struct input *, struct output *, int version);
 } APIS[] = {
-    {0, 3, 7, produce},
+    {PRODUCE, 3, 7, produce},
     {1, 4, 4, fetch},
     {3, 1, 1, metadata},
     {10, 0, 0, find_coordinator},
@@ -217,7 +219,7 @@ static int api_versions(struct input *in, struct output *out, int version) {
     put_number(out, APIS_COUNT + is_flexible, is_flexible ? 1 : 4);
     for (const struct api *api = APIS; api < APIS + APIS_COUNT; api++) {
         put_number(out, api->key, 2);
-        put_number(out, api->least, 2);
+        put_number(out, api->key == PRODUCE ? 0 : api->least, 2);
         put_number(out, api->most, 2);
         if (is_flexible) put_number(out, 0, 1); /* tagged fields */
     }

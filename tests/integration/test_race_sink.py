@@ -1,6 +1,7 @@
 """The sink of the race (benchmarks/race/sink.c) speaks to librdkafka, and malformed bytes
 close their connection alone."""
 
+import json
 import shutil
 import socket
 import struct
@@ -64,6 +65,26 @@ def test_librdkafka_has_all_its_records_acknowledged(sink: Sink, codec: str) -> 
     assert not any(error for error, _, _ in told)
     assert {partition for _, partition, _ in told} == set(range(PARTITIONS))
     assert len({offset for _, _, offset in told}) == RECORDS
+
+
+def test_librdkafka_compresses_for_it(sink: Sink) -> None:
+    sent: list[int] = []
+    producer = Producer(
+        {
+            "bootstrap.servers": f"127.0.0.1:{sink.port}",
+            "compression.type": "lz4",
+            "linger.ms": 50,
+            "statistics.interval.ms": 50,
+            "stats_cb": lambda page: sent.append(json.loads(page)["tx_bytes"]),
+        }
+    )
+    for _ in range(RECORDS):
+        producer.produce("race-1", b"x" * 1_000)
+    assert producer.flush(20) == 0
+    seen = len(sent)
+    while len(sent) == seen:
+        producer.poll(1)
+    assert 0 < sent[-1] < RECORDS * 1_000 / 4
 
 
 @pytest.mark.parametrize(("name", "count"), [("race-100", 100), ("race", 1), ("7", 1), ("a-0", 1)])
