@@ -36,6 +36,10 @@ class MessageTooLarge(Rejected):
     code = 10
 
 
+class OffsetMetadataTooLarge(Rejected):
+    code = 12
+
+
 class CoordinatorNotAvailable(Unavailable):
     code = 15
 
@@ -54,6 +58,30 @@ class NotEnoughReplicasAfterAppend(Unavailable):
 
 class InvalidRequiredAcks(Rejected):
     code = 21
+
+
+class IllegalGeneration(Rejected):
+    code = 22
+
+
+class InconsistentGroupProtocol(Rejected):
+    code = 23
+
+
+class InvalidGroupId(Rejected):
+    code = 24
+
+
+class UnknownMemberId(Rejected):
+    code = 25
+
+
+class InvalidSessionTimeout(Rejected):
+    code = 26
+
+
+class RebalanceInProgress(Rejected):
+    code = 27
 
 
 class TopicAuthorizationFailed(Rejected):
@@ -135,6 +163,14 @@ class UnknownProducerId(Rejected):
     code = 59
 
 
+class NonEmptyGroup(Rejected):
+    code = 68
+
+
+class GroupIdNotFound(Rejected):
+    code = 69
+
+
 class FetchSessionIdNotFound(Rejected):
     code, retriable = 70, True
 
@@ -159,6 +195,26 @@ class UnknownLeaderEpoch(Unavailable):
 
 class UnsupportedCompressionType(Rejected):
     code = 76
+
+
+class MemberIdRequired(Rejected):
+    """A new member joins again with the id that this answer gives it (KIP-394)."""
+
+    code = 79
+
+
+class GroupMaxSizeReached(Rejected):
+    code = 81
+
+
+class FencedInstanceId(Fenced):
+    """Another member has joined with the same group.instance.id (KIP-345)."""
+
+    code = 82
+
+
+class GroupSubscribedToTopic(Rejected):
+    code = 86
 
 
 class InvalidRecord(Rejected):

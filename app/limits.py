@@ -67,6 +67,23 @@ PRODUCER_EXPIRATION_MS = 86_400_000  # producer.id.expiration.ms
 PRODUCERS_PER_PARTITION_MAX = 100_000
 PRODUCER_ID_BLOCK = 1_000
 
+# Groups
+GROUPS_MAX = 200_000  # of one coordinator
+GROUP_MEMBERS_MAX = 10_000  # Kafka's group.max.size, which has no bound there
+GROUP_PENDING_MEMBERS_MAX = 10_000  # told their id, not yet back with it (KIP-394)
+GROUP_PROTOCOLS_MAX = 100  # that one member offers
+GROUP_STRING_CHARACTERS_MAX = 8_191  # names and ids: fits a record's field in any alphabet
+GROUP_SESSION_MS_MIN = 6_000  # Kafka's group.min.session.timeout.ms
+GROUP_SESSION_MS_MAX = 1_800_000  # Kafka's group.max.session.timeout.ms
+GROUP_INITIAL_REBALANCE_DELAY_MS = 3_000  # Kafka's group.initial.rebalance.delay.ms
+GROUP_NEW_MEMBER_JOIN_MS_MAX = 300_000  # a new member waits no longer for its first generation
+GROUP_JOIN_WAIT_MS_MIN = 100  # before a phase that nobody joined is looked at again
+OFFSET_METADATA_CHARACTERS_MAX = 4_096  # Kafka's offset.metadata.max.bytes
+OFFSETS_RETENTION_MS = 604_800_000  # Kafka's offsets.retention.minutes
+OFFSETS_EXPIRY_CHECK_MS = 600_000  # Kafka's offsets.retention.check.interval.ms
+OFFSETS_EXPIRED_PER_TURN = 2_000  # looked at in one tick, then the loop gets a turn
+REBALANCES_KEPT = 100  # of each group, so that it can be asked why it rebalanced
+
 # Manifest
 TOPICS_MAX = 100_000
 PARTITIONS_MAX = 200_000  # of all topics together: about 5 KB of memory each

@@ -11,7 +11,15 @@ PRODUCE = 0
 FETCH = 1
 LIST_OFFSETS = 2
 METADATA = 3
+OFFSET_COMMIT = 8
+OFFSET_FETCH = 9
 FIND_COORDINATOR = 10
+JOIN_GROUP = 11
+HEARTBEAT = 12
+LEAVE_GROUP = 13
+SYNC_GROUP = 14
+DESCRIBE_GROUPS = 15
+LIST_GROUPS = 16
 API_VERSIONS = 18
 CREATE_TOPICS = 19
 DELETE_TOPICS = 20
@@ -22,12 +30,17 @@ DESCRIBE_CONFIGS = 32
 ALTER_CONFIGS = 33
 DESCRIBE_LOG_DIRS = 35
 CREATE_PARTITIONS = 37
+DELETE_GROUPS = 42
 INCREMENTAL_ALTER_CONFIGS = 44
+OFFSET_DELETE = 47
 DESCRIBE_QUORUM = 55
 DESCRIBE_CLUSTER = 60
 DESCRIBE_PRODUCERS = 61
 LIST_CONFIG_RESOURCES = 74
 DESCRIBE_TOPIC_PARTITIONS = 75
+
+NEVER = 1 << 15
+"""No version is as high: what is flexible from here has no tagged fields at all."""
 
 
 class Api(NamedTuple):
@@ -63,6 +76,20 @@ TABLE = (
     Api(LIST_CONFIG_RESOURCES, "ListConfigResources", 0, 1, 0),
     Api(DESCRIBE_TOPIC_PARTITIONS, "DescribeTopicPartitions", 0, 0, 0),
 )
+GROUP_APIS = (
+    Api(OFFSET_COMMIT, "OffsetCommit", 2, 10, 8),
+    Api(OFFSET_FETCH, "OffsetFetch", 1, 10, 6),
+    Api(JOIN_GROUP, "JoinGroup", 0, 9, 6),
+    Api(HEARTBEAT, "Heartbeat", 0, 4, 4),
+    Api(LEAVE_GROUP, "LeaveGroup", 0, 5, 4),
+    Api(SYNC_GROUP, "SyncGroup", 0, 5, 4),
+    Api(DESCRIBE_GROUPS, "DescribeGroups", 0, 6, 5),
+    Api(LIST_GROUPS, "ListGroups", 0, 5, 3),
+    Api(DELETE_GROUPS, "DeleteGroups", 0, 2, 2),
+    Api(OFFSET_DELETE, "OffsetDelete", 0, 0, NEVER),
+)
+"""Known, and not in the table before a broker serves them: what is in it is spoken by all of us."""
+
 BY_KEY = {api.key: api for api in TABLE}
 FLEXIBLE_FROM = {api.key: api.flexible_from for api in TABLE}
 

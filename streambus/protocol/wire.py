@@ -52,6 +52,30 @@ def read_uvarint(view: memoryview, position: int) -> tuple[int, int]:
     raise Malformed("a varint is longer than 32 bits")
 
 
+def read_string(view: memoryview, position: int) -> tuple[str | None, int]:
+    """A string with its size before it in two bytes, and the position after it: prove at last
+    that it is not past the end, where a slice is silently short."""
+    size: int = INT16.unpack_from(view, position)[0]
+    start = position + 2
+    if size >= 0:
+        return str(view[start : start + size], "utf-8"), start + size
+    if size == -1:
+        return None, start
+    raise Malformed(f"a string of {size} bytes")
+
+
+def read_compact_string(view: memoryview, position: int) -> tuple[str | None, int]:
+    """The same with a varint before it."""
+    size = view[position]
+    position += 1
+    if size > 127:
+        size, position = read_uvarint(view, position - 1)
+    if size == 0:
+        return None, position
+    end = position + size - 1
+    return str(view[position:end], "utf-8"), end
+
+
 def skip_tags(view: memoryview, position: int, end: int) -> int:
     """The position after a section of tagged fields, none of which concerns us."""
     count, position = read_uvarint(view, position)

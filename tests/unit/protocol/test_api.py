@@ -20,9 +20,14 @@ def test_what_is_not_in_the_table_is_not_served():
     assert api.name_of(8) == "api 8"
 
 
-@pytest.mark.parametrize("row", api.TABLE, ids=lambda row: row.name)
+@pytest.mark.parametrize("row", api.TABLE + api.GROUP_APIS, ids=lambda row: row.name)
 def test_flexible_begins_where_the_schemas_say(row):
     for version in range(row.oldest, row.newest + 1):
         types = load_payload_module(row.key, version, EntityType.request)
         entity_type = getattr(types, f"{row.name}Request")
-        assert entity_type.__flexible__ == api.is_flexible(row.key, version)
+        assert entity_type.__flexible__ == (version >= row.flexible_from)
+        assert api.is_flexible(row.key, version) == (row in api.TABLE and entity_type.__flexible__)
+
+
+def test_what_no_broker_serves_yet_is_not_advertised():
+    assert not {row.key for row in api.GROUP_APIS} & {key for key, _, _ in api.advertised()}

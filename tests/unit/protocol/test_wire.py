@@ -31,6 +31,24 @@ def test_a_varint_that_does_not_end_is_malformed(data):
         reader(data).uvarint()
 
 
+@pytest.mark.parametrize("text", [None, "", "a", "é€😀", "x" * 126, "x" * 127, "x" * 20_000])
+def test_a_string_in_either_encoding_is_read_to_its_end(text):
+    plain = memoryview(wire.encode_string(text, flexible=False) + b"\x01\x02")
+    assert wire.read_string(plain, 0) == (text, len(plain) - 2)
+    compact = memoryview(wire.encode_string(text, flexible=True) + b"\x01\x02")
+    assert wire.read_compact_string(compact, 0) == (text, len(compact) - 2)
+
+
+def test_a_string_that_is_cut_ends_past_the_end():
+    assert wire.read_string(memoryview(b"\x00\x05abc"), 0)[1] == 7
+    assert wire.read_compact_string(memoryview(b"\x06abc"), 0)[1] == 6
+
+
+def test_a_string_of_less_than_nothing_is_malformed():
+    with pytest.raises(Malformed, match="-2 bytes"):
+        wire.read_string(memoryview(b"\xff\xfe\x00\x00"), 0)
+
+
 def test_a_reader_never_looks_beyond_its_end():
     view = memoryview(b"\x00\x00\x00\x05hello")
     with pytest.raises(Malformed):
