@@ -48,15 +48,6 @@ KAFKA: dict[int, Known] = {
     kinds.CoordinatorNotAvailable.code: Known(
         "COORDINATOR_NOT_AVAILABLE", 503, "No coordinator now"
     ),
-    kinds.OffsetMetadataTooLarge.code: Known(
-        "OFFSET_METADATA_TOO_LARGE", 422, "Too much metadata for an offset"
-    ),
-    kinds.InvalidGroupId.code: Known("INVALID_GROUP_ID", 422, "Not a group's id"),
-    kinds.NonEmptyGroup.code: Known("NON_EMPTY_GROUP", 409, "The group has members"),
-    kinds.GroupIdNotFound.code: Known("GROUP_ID_NOT_FOUND", 404, "No such group"),
-    kinds.GroupSubscribedToTopic.code: Known(
-        "GROUP_SUBSCRIBED_TO_TOPIC", 409, "The group reads the topic"
-    ),
     kinds.InvalidTopic.code: Known("INVALID_TOPIC_EXCEPTION", 422, "Not a topic's name"),
     kinds.NotEnoughReplicas.code: Known("NOT_ENOUGH_REPLICAS", 503, "Too few replicas"),
     kinds.NotEnoughReplicasAfterAppend.code: Known(
