@@ -11,8 +11,6 @@ from pathlib import Path
 import pytest
 
 from benchmarks.broker import BrokerProcess
-from streambus.protocol import api
-from tests.diff import schema
 from tests.diff.catalogue import RECORDED, cases
 from tests.diff.normal import Difference, differences
 from tests.diff.reviewed import REASONS, Review, in_spans, load, spans
@@ -50,10 +48,6 @@ def test_the_broker_answers_as_kafka_did(
     path: Path, side: Side, review: Review, played: set[str]
 ) -> None:
     steps = recorded(path)
-    asked = {schema.request_of(step.frame)[0] for step, _ in steps}
-    unspoken = sorted(asked & schema.NAMES.keys() - {row.name for row in api.TABLE})
-    if unspoken:
-        pytest.skip(f"no {', '.join(unspoken)} yet")
     played.add(name_of(path))
     found = [each for each in replay(name_of(path), steps, side) if not review.allows(each)]
     assert not found, "\n".join(rows(found))
@@ -61,7 +55,7 @@ def test_the_broker_answers_as_kafka_did(
 
 def test_what_was_reviewed_still_differs(review: Review, played: set[str]) -> None:
     if played != {name_of(path) for path in ALL}:
-        pytest.skip("not all cases were played before")
+        pytest.skip("only some cases were chosen: what the others need is not looked for")
     assert not review.unmatched()
 
 

@@ -168,7 +168,8 @@ def besieged(broker: BrokerProcess, attack: Attack, seconds: float, crowd_size: 
 
 
 def sockets_settled(broker: BrokerProcess) -> bool:
-    """Whether nobody's connection is on its way in or out."""
+    """Whether nobody's connection is on its way in or out: a real process has no clock to advance,
+    so it is looked at twice."""
     first = descriptors(broker)
     time.sleep(0.3)
     return descriptors(broker) == first

@@ -418,7 +418,7 @@ async def test_aiokafka_administers_topics(broker: BrokerProcess) -> None:
 # kcat
 
 
-@pytest.mark.skipif(shutil.which("kcat") is None, reason="kcat is not installed here")
+@pytest.mark.skipif(shutil.which("kcat") is None, reason="no kcat (Debian: apt-get install kcat)")
 def test_kcat_lists_brokers_and_topics(broker: BrokerProcess, confluent: AdminClient) -> None:
     topic = unused()
     confluent.create_topics([NewTopic(topic, 2, 1)])[topic].result(20)

@@ -180,7 +180,7 @@ def test_tls_serves_the_same_records(tls_broker: tuple[str, str, str]) -> None:
     assert consume(plain, "secret", 10) == values
 
 
-@pytest.mark.skipif(shutil.which("kcat") is None, reason="kcat is not installed here")
+@pytest.mark.skipif(shutil.which("kcat") is None, reason="no kcat (Debian: apt-get install kcat)")
 async def test_tls_is_spoken_by_kcat_and_aiokafka(tls_broker: tuple[str, str, str]) -> None:
     _, address, authority = tls_broker
     kcat = ["kcat", "-b", address, "-t", "secret", "-X", "security.protocol=ssl"]

@@ -25,7 +25,7 @@ PARTITIONS, RECORDS = 12, 3_000
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if shutil.which("cc") is None:
-        pytest.skip("no C compiler")
+        pytest.skip("no C compiler (Debian: apt-get install gcc libc6-dev)")
     built = tmp_path_factory.mktemp("tools") / "sink"
     (source,) = SOURCES["sink"]
     subprocess.run(["cc", "-O2", "-Wall", "-o", built, source], check=True)
