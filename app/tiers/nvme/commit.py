@@ -369,7 +369,7 @@ class GroupCommit:
     def _written(self, result: File | BaseException) -> None:
         block, self._in_flight = self._in_flight, None
         assert block is not None
-        if self.error is not None or isinstance(result, BaseException):
+        if self.state is not OPEN or isinstance(result, BaseException):
             block.release()
             if isinstance(result, BaseException):
                 self.fail(result)  # unless a sync failed meanwhile: this block was given up then

@@ -361,8 +361,10 @@ async def test_after_a_close_nothing_is_held() -> None:
     leases = await three_leased(desk)
     desk.commit.close()
     assert [lease.holders for lease in leases] == [1, 0, 0]
+    told = list(desk.told)
     desk.lane.work()
     assert [lease.holders for lease in leases] == [0, 0, 0]
+    assert (desk.told, desk.commit.pending_bytes) == (told, 0), "nobody is there to be told"
 
 
 async def test_leased_and_copied_batches_lie_on_the_disk_in_the_order_of_their_appends() -> None:
